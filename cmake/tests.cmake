@@ -1,0 +1,39 @@
+# The tests: one binary per folder of tests/, every header alone, the include rule.
+find_package(GTest REQUIRED)
+include(GoogleTest)
+
+foreach(area kernels runtime nn xai apps)
+  file(GLOB sources CONFIGURE_DEPENDS tests/${area}/*_test.cpp)
+  if(NOT sources)
+    continue()
+  endif()
+  add_executable(test_${area} ${sources} tests/main.cpp)
+  target_link_libraries(test_${area} PRIVATE clx_support clx_nn clx_xai GTest::gtest)
+  target_compile_definitions(test_${area} PRIVATE
+    CLX_SOURCE_DIR="${PROJECT_SOURCE_DIR}" CLX_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  clx_warnings(test_${area})
+  gtest_discover_tests(test_${area} PROPERTIES LABELS ${area} TIMEOUT 600 DISCOVERY_TIMEOUT 60)
+endforeach()
+if(TARGET test_apps)
+  foreach(app train probe explain eval report data bench)
+    if(TARGET clx-${app})
+      add_dependencies(test_apps clx-${app})
+    endif()
+  endforeach()
+endif()
+
+# Every header compiles on its own, twice included.
+file(GLOB_RECURSE headers RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS
+     kernels/*.h runtime/*.h nn/*.h xai/*.h apps/*.h tests/*.h)
+set(header_sources "")
+foreach(header ${headers})
+  string(MAKE_C_IDENTIFIER ${header} id)
+  set(source ${PROJECT_BINARY_DIR}/headers/${id}.cpp)
+  file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n#include \"${header}\"\n")
+  list(APPEND header_sources ${source})
+endforeach()
+add_library(header_tests OBJECT ${header_sources})
+target_link_libraries(header_tests PRIVATE clx_support clx_nn clx_xai GTest::gtest)
+target_compile_options(header_tests PRIVATE -fsyntax-only -Wno-psabi)
+
+add_test(NAME layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -P ${PROJECT_SOURCE_DIR}/tests/check_layers.cmake)

@@ -1,0 +1,48 @@
+// 2-D convolution (cross-correlation), NHWC activations and KRSC filters, and its two gradients.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/backend.h"
+#include "kernels/dtype.h"
+
+namespace clx::kernels {
+
+/// x (N,H,W,C), w (K,R,S,C) → y (N,P,Q,K), P = ⌊(H + 2·padding − R)/stride⌋ + 1, Q likewise.
+struct Conv2dShape {
+  int N = 0, H = 0, W = 0, C = 0, K = 0, R = 0, S = 0;
+  int stride = 1, padding = 0;
+  int P() const { return (H + 2 * padding - R) / stride + 1; }
+  int Q() const { return (W + 2 * padding - S) / stride + 1; }
+};
+
+/// How products of f32 operands are formed; bf16 operands are always multiplied exactly. Sums are f32.
+enum class Math : std::uint8_t { f32, tf32 };
+
+/// What happens to a result before it is stored: y = relu(y + bias[k] + residual), each part optional.
+struct Conv2dEpilogue {
+  const float* bias = nullptr;  // (K)
+  ConstView residual{};         // shape and dtype of y
+  bool relu = false;
+};
+
+/// y[n,p,q,k] = Σ_{r,s,c} x[n, p·stride + r − padding, q·stride + s − padding, c] · w[k,r,s,c], then
+/// the epilogue. x, w and y have one dtype (f32 or bf16); y = ; no aliasing.
+void conv2d_forward(
+    const Cpu&, const Conv2dShape&, Math, ConstView x, ConstView w, const Conv2dEpilogue&, View y);
+void conv2d_forward(
+    const Cuda&, const Conv2dShape&, Math, ConstView x, ConstView w, const Conv2dEpilogue&, View y);
+void conv2d_forward(
+    const Emulated&, const Conv2dShape&, Math, ConstView x, ConstView w, const Conv2dEpilogue&, View y);
+
+/// dx = ∂L/∂x from dy (N,P,Q,K) and w. One dtype; dx = ; no aliasing.
+void conv2d_backward_data(const Cpu&, const Conv2dShape&, Math, ConstView dy, ConstView w, View dx);
+void conv2d_backward_data(const Cuda&, const Conv2dShape&, Math, ConstView dy, ConstView w, View dx);
+void conv2d_backward_data(const Emulated&, const Conv2dShape&, Math, ConstView dy, ConstView w, View dx);
+
+/// dw = ∂L/∂w (K,R,S,C), f32 whatever the operands' dtype; dw = ; sums in a fixed order.
+void conv2d_backward_weight(const Cpu&, const Conv2dShape&, Math, ConstView x, ConstView dy, float* dw);
+void conv2d_backward_weight(const Cuda&, const Conv2dShape&, Math, ConstView x, ConstView dy, float* dw);
+void conv2d_backward_weight(const Emulated&, const Conv2dShape&, Math, ConstView x, ConstView dy, float* dw);
+
+}  // namespace clx::kernels

@@ -1,0 +1,45 @@
+// Raw memory of each backend: allocate, free, copy.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/backend.h"
+
+namespace clx::kernels {
+
+/// Uninitialised memory aligned to 256 bytes. Throws std::bad_alloc (host) or what the CUDA runtime says.
+void* allocate(const Cpu&, std::size_t bytes);
+void* allocate(const Cuda&, std::size_t bytes);
+void* allocate(const Emulated&, std::size_t bytes);
+
+void release(const Cpu&, void* p) noexcept;
+void release(const Cuda&, void* p) noexcept;
+void release(const Emulated&, void* p) noexcept;
+
+/// Copies within one backend, in stream order.
+void copy(const Cpu&, std::size_t bytes, const void* from, void* to);
+void copy(const Cuda&, std::size_t bytes, const void* from, void* to);
+void copy(const Emulated&, std::size_t bytes, const void* from, void* to);
+
+/// Copies from host memory, which may be reused as soon as the call returns.
+void copy_from_host(const Cpu&, std::size_t bytes, const void* from, void* to);
+void copy_from_host(const Cuda&, std::size_t bytes, const void* from, void* to);
+void copy_from_host(const Emulated&, std::size_t bytes, const void* from, void* to);
+
+/// Copies to host memory and waits for it: on a GPU this is where the host waits for the device.
+void copy_to_host(const Cpu&, std::size_t bytes, const void* from, void* to);
+void copy_to_host(const Cuda&, std::size_t bytes, const void* from, void* to);
+void copy_to_host(const Emulated&, std::size_t bytes, const void* from, void* to);
+
+/// Sets every byte to zero, in stream order.
+void zero(const Cpu&, std::size_t bytes, void* to);
+void zero(const Cuda&, std::size_t bytes, void* to);
+void zero(const Emulated&, std::size_t bytes, void* to);
+
+/// The number of CUDA devices, 0 where there is no driver; never throws.
+int cuda_device_count() noexcept;
+
+/// Makes a stream of device `index` that is not ordered with the default stream.
+CUstream_st* make_cuda_stream(int index);
+
+}  // namespace clx::kernels

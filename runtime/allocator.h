@@ -1,0 +1,33 @@
+// Memory of tensors: freed blocks are kept and reused, so that a warmed-up training step allocates nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/device.h"
+
+namespace clx {
+
+/// What an allocator did since the process began.
+struct MemoryStats {
+  std::size_t in_use = 0;          // bytes of live tensors, rounded as allocated
+  std::size_t peak = 0;            // the most that in_use ever was
+  std::size_t reserved = 0;        // in_use plus what is kept for reuse
+  std::uint64_t system_calls = 0;  // allocations that had to ask the system; constant after warm-up
+};
+
+/// Uninitialised memory aligned to 256 bytes, reused in the order of the device's stream.
+/// Throws std::bad_alloc after returning all kept blocks and trying again.
+void* allocate_memory(Device device, std::size_t bytes);
+void release_memory(Device device, void* p) noexcept;
+
+MemoryStats memory_stats(Device device);
+/// Returns kept blocks to the system.
+void release_cached_memory(Device device);
+
+/// For tests: surrounds every later block with guard bands, filled and checked when it is released;
+/// a write outside a tensor ends the program with a message that names the block's size. Fresh memory
+/// is filled with NaN.
+void set_memory_guards(bool on);
+
+}  // namespace clx

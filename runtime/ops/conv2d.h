@@ -1,0 +1,30 @@
+// 2-D convolution of NHWC images.
+#pragma once
+
+#include "runtime/tensor.h"
+
+namespace clx {
+
+struct Conv2dOptions {
+  int stride = 1;
+  int padding = 0;
+  bool tf32 = false;  // f32 operands may be rounded to 10 mantissa bits on tensor cores
+  // What follows in the same pass, for inference: y = relu(conv + bias + residual). Not differentiable.
+  Tensor bias{};      // (K) f32
+  Tensor residual{};  // like y
+  bool relu = false;
+};
+
+/// 2-D cross-correlation.
+///
+///   y[n,p,q,k] = Σ_{r,s,c} x[n, p·stride + r − padding, q·stride + s − padding, c] · w[k,r,s,c]
+///
+/// Shapes    x (N,H,W,C) f32 or bf16, w (K,R,S,C) f32 → y (N,P,Q,K) in x's dtype,
+///           P = ⌊(H + 2·padding − R)/stride⌋ + 1, Q likewise
+/// Gradient  dx in x's dtype, dw in f32; neither with an epilogue
+/// Throws    Error if C differs, the batch is empty, the window exceeds the padded image, stride < 1,
+///           or an epilogue meets an input that requires a gradient
+/// Notes     For bf16 the rounded copy of w is kept until w is written. Deterministic.
+Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dOptions& options = {});
+
+}  // namespace clx
