@@ -40,7 +40,6 @@ class Workspace {
   Release release_;
   std::vector<Block> blocks_;  // one after warm-up; more while an op outgrows the first
   std::size_t used_ = 0;       // of the last block
-  std::size_t wanted_ = 0;     // bytes the current op took, over all blocks
   std::size_t capacity_ = 0;
   bool frozen_ = false;
 };
