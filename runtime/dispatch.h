@@ -17,6 +17,9 @@ inline constexpr bool kHasCuda = false;
 /// This thread's tag of a device: its current stream and scratch memory, which starts afresh.
 Cpu cpu_backend();
 Cuda cuda_backend(int index);
+/// The stream that all work of this process on one GPU is queued on, so that memory freed by one op may
+/// be given to the next.
+CUstream_st* cuda_stream(int index);
 Emulated emulated_backend();
 
 [[noreturn]] void throw_no_cuda();

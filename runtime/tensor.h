@@ -100,6 +100,9 @@ class Tensor {
   Tensor grad() const;
   void clear_grad();
 
+  /// What keeps the memory alive; tensors that share it compare equal.
+  std::shared_ptr<const void> storage() const { return storage_; }
+
   const std::shared_ptr<Node>& node() const { return node_; }
   void set_node(std::shared_ptr<Node> node) { node_ = std::move(node); }
 

@@ -1,0 +1,200 @@
+#include "runtime/allocator.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+#include <unordered_map>
+#include <vector>
+
+#include "kernels/memory.h"
+#include "runtime/check.h"
+#include "runtime/dispatch.h"
+
+namespace clx {
+namespace {
+
+constexpr std::size_t kGuardBytes = 256;
+constexpr int kGuardByte = 0xA5;
+constexpr int kFreshByte = 0xFF;  // NaN in f32 and bf16
+
+// Sizes are rounded so that tensors of nearly the same size share blocks: to 512 bytes, above 1 MiB to
+// an eighth of the power of two below.
+std::size_t size_class(std::size_t bytes) {
+  bytes = std::max<std::size_t>(bytes, 1);
+  std::size_t step = 512;
+  while (bytes > step * 2048)
+    step *= 2;
+  return (bytes + step - 1) / step * step;
+}
+
+// The tag of a device without scratch memory: all that raw memory functions need, and safe to ask for
+// while a workspace is growing.
+template <class F>
+decltype(auto) on_memory(Device device, F&& f) {
+  switch (device.kind) {
+    case DeviceKind::cuda:
+      if constexpr (kHasCuda) return f(Cuda{device.index, cuda_stream(device.index)});
+      throw_no_cuda();
+    case DeviceKind::emulated:
+      return f(Emulated{});
+    default:
+      return f(Cpu{});
+  }
+}
+
+class CachingAllocator {
+ public:
+  explicit CachingAllocator(Device device) : device_(device) {}
+
+  void* allocate(std::size_t bytes, bool guarded) {
+    const std::size_t size = size_class(bytes + (guarded ? 2 * kGuardBytes : 0));
+    char* base = static_cast<char*>(take(size));
+    Block block{size, bytes, guarded};
+    if (guarded) fill_guards(base, bytes);
+    char* p = guarded ? base + kGuardBytes : base;
+    const std::lock_guard lock(mutex_);
+    live_[p] = block;
+    stats_.in_use += size;
+    stats_.peak = std::max(stats_.peak, stats_.in_use);
+    return p;
+  }
+
+  void release(void* p) noexcept {
+    Block block;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = live_.find(p);
+      if (found == live_.end()) return;
+      block = found->second;
+      live_.erase(found);
+      stats_.in_use -= block.size;
+    }
+    char* base = static_cast<char*>(p) - (block.guarded ? kGuardBytes : 0);
+    if (block.guarded) check_guards(base, block.bytes);
+    const std::lock_guard lock(mutex_);
+    kept_[block.size].push_back(base);
+  }
+
+  void release_cached() {
+    std::map<std::size_t, std::vector<void*>> kept;
+    {
+      const std::lock_guard lock(mutex_);
+      kept.swap(kept_);
+      for (const auto& [size, blocks] : kept)
+        stats_.reserved -= size * blocks.size();
+    }
+    for (const auto& [size, blocks] : kept)
+      for (void* base : blocks)
+        on_memory(device_, [&](const auto& backend) { kernels::release(backend, base); });
+  }
+
+  MemoryStats stats() {
+    const std::lock_guard lock(mutex_);
+    return stats_;
+  }
+
+ private:
+  struct Block {
+    std::size_t size = 0, bytes = 0;
+    bool guarded = false;
+  };
+
+  void* take(std::size_t size) {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = kept_.find(size);
+      if (found != kept_.end() && !found->second.empty()) {
+        void* base = found->second.back();
+        found->second.pop_back();
+        return base;
+      }
+      ++stats_.system_calls;
+      stats_.reserved += size;
+    }
+    const auto ask = [&] {
+      return on_memory(device_, [&](const auto& backend) { return kernels::allocate(backend, size); });
+    };
+    try {
+      return ask();
+    } catch (...) {
+      release_cached();
+    }
+    try {
+      return ask();
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      stats_.reserved -= size;
+      throw;
+    }
+  }
+
+  void fill_guards(char* base, std::size_t bytes) {
+    std::vector<char> pattern(bytes + 2 * kGuardBytes, static_cast<char>(kGuardByte));
+    std::memset(pattern.data() + kGuardBytes, kFreshByte, bytes);
+    on_memory(device_, [&](const auto& backend) {
+      kernels::copy_from_host(backend, pattern.size(), pattern.data(), base);
+    });
+  }
+
+  void check_guards(const char* base, std::size_t bytes) noexcept {
+    char bands[2 * kGuardBytes];
+    on_memory(device_, [&](const auto& backend) {
+      kernels::copy_to_host(backend, kGuardBytes, base, bands);
+      kernels::copy_to_host(backend, kGuardBytes, base + kGuardBytes + bytes, bands + kGuardBytes);
+    });
+    for (std::size_t i = 0; i < sizeof bands; ++i)
+      if (bands[i] != static_cast<char>(kGuardByte)) {
+        const bool before = i < kGuardBytes;
+        std::fprintf(stderr, "memory guard: a block of %zu bytes was written %zu bytes %s\n", bytes,
+                     before ? kGuardBytes - i : i - kGuardBytes + 1,
+                     before ? "before its start" : "past its end");
+        std::abort();
+      }
+  }
+
+  Device device_;
+  std::mutex mutex_;
+  std::unordered_map<void*, Block> live_;
+  std::map<std::size_t, std::vector<void*>> kept_;
+  MemoryStats stats_;
+};
+
+// Never destroyed: tensors with static lifetime may outlive every other object.
+CachingAllocator& allocator_of(Device device) {
+  static auto& mutex = *new std::mutex;
+  static auto& allocators = *new std::map<Device, CachingAllocator*>;
+  const std::lock_guard lock(mutex);
+  CachingAllocator*& allocator = allocators[device];
+  if (!allocator) allocator = new CachingAllocator(device);
+  return *allocator;
+}
+
+bool g_guards = false;
+
+}  // namespace
+
+void* allocate_memory(Device device, std::size_t bytes) {
+  return allocator_of(device).allocate(bytes, g_guards);
+}
+
+void release_memory(Device device, void* p) noexcept {
+  allocator_of(device).release(p);
+}
+
+MemoryStats memory_stats(Device device) {
+  return allocator_of(device).stats();
+}
+
+void release_cached_memory(Device device) {
+  allocator_of(device).release_cached();
+}
+
+void set_memory_guards(bool on) {
+  g_guards = on;
+}
+
+}  // namespace clx

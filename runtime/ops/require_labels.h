@@ -1,0 +1,19 @@
+// The check of class labels that ops share. Internal to runtime/ops.
+#pragma once
+
+#include "runtime/check.h"
+#include "runtime/tensor.h"
+
+namespace clx {
+
+/// Throws Error if one of `labels` (i32) lies outside 0 … classes − 1. Only where reading them does not
+/// wait for a device: on the cpu and the emulator.
+inline void require_labels(const char* op, const Tensor& labels, std::int64_t classes) {
+  if (labels.device().kind == DeviceKind::cuda) return;
+  const std::int32_t* label = labels.data<std::int32_t>();
+  for (std::int64_t i = 0; i < labels.size(); ++i)
+    CLX_CHECK(label[i] >= 0 && label[i] < classes, op, ": expected a class within 0…", classes - 1, ", got ",
+              label[i], " for sample ", i);
+}
+
+}  // namespace clx
