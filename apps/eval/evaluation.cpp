@@ -30,11 +30,10 @@ class Evaluation {
       : o_(options),
         explain_(options.explain),
         device_(start_compute(options.compute)),
-        model_(load_model(options.model, device_, options.compute.precision)),
         set_(load_data(options.data, data::Split::test)),
+        model_(load_model(options.model, set_, device_, options.compute.precision)),
         batches_(set_, device_, *model_),
         scores_(set_.size()) {
-    check_fits(*model_, set_);
     if (options.control && !contains(explain_.methods, "random")) explain_.methods.emplace_back("random");
   }
 
@@ -121,8 +120,8 @@ class Evaluation {
   const EvaluationOptions& o_;
   ExplainOptions explain_;
   Device device_;
-  std::unique_ptr<nn::Model> model_;
   data::Dataset set_;
+  std::unique_ptr<nn::Model> model_;
   Batches batches_;
   Scores scores_;
   std::map<std::string, std::vector<double>> curves_;

@@ -63,10 +63,10 @@ void Scores::write_csv(const std::filesystem::path& folder) const {
       header.push_back(column.name);
     io::CsvWriter csv(folder / (file + "_scores.csv"), header);
     for (std::size_t i = 0; i < labels_.size(); ++i) {
-      std::vector<std::string> row;
-      if (indexed) row = {std::to_string(i), std::to_string(labels_[i]), std::to_string(predicted_[i])};
+      std::vector<io::CsvCell> row;
+      if (indexed) row = {i, labels_[i], predicted_[i]};
       for (const Column& column : columns)
-        row.push_back(io::csv_number(column.values[i]));
+        row.emplace_back(column.values[i]);
       csv.row(row);
     }
     csv.commit();

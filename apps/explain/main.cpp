@@ -45,10 +45,9 @@ class Explainer {
   explicit Explainer(const Settings& s)
       : s_(s),
         device_(start_compute(s.compute)),
-        model_(load_model(s.model, device_, s.compute.precision)),
         set_(load_data(s.data, data::Split::test)),
+        model_(load_model(s.model, set_, device_, s.compute.precision)),
         batches_(set_, device_, *model_) {
-    check_fits(*model_, set_);
     fs::create_directories(s.output_dir / "overlays");
     for (const std::string& method : s.explain.methods)
       maps_[method] = Tensor({set_.size(), set_.images.dim(1), set_.images.dim(2)});
@@ -63,14 +62,14 @@ class Explainer {
       const Explained e = explain_batch(*model_, batches_.images(begin, end), labels, begin, s_.explain);
       for (std::int64_t i = begin; i < end; ++i) {
         const auto n = static_cast<std::size_t>(i - begin);
-        rows.row({std::to_string(i), std::to_string(labels[n]), std::to_string(e.predicted[n]), std::to_string(e.target[n])});
+        rows.row({i, labels[n], e.predicted[n], e.target[n]});
         draw(i, n, e);
       }
       progress.update(end);
     }
     progress.finish();
     rows.commit();
-    if (!sheet_.empty()) io::encode_png(contact_sheet(sheet_), s_.output_dir / "contact_sheet.png");
+    if (!sheet_.empty()) io::write_png(s_.output_dir / "contact_sheet.png", contact_sheet(sheet_));
     if (s_.save_maps) save_maps();
     report();
   }
@@ -90,8 +89,8 @@ class Explainer {
       row.push_back(enlarge(over, factor));
       const std::string name = set_.class_names.empty() ? std::to_string(e.target[n])
                                                         : set_.class_names[static_cast<std::size_t>(e.target[n])];
-      io::encode_png(row.back(),
-                     s_.output_dir / "overlays" / fmt::format("img{:04}_{}_{}.png", index, name, column_name(method)));
+      io::write_png(s_.output_dir / "overlays" / fmt::format("img{:04}_{}_{}.png", index, name, column_name(method)),
+                    row.back());
     }
     if (static_cast<int>(sheet_.size()) < s_.sheet_rows) sheet_.push_back(std::move(row));
   }
@@ -115,8 +114,8 @@ class Explainer {
 
   const Settings& s_;
   Device device_;
-  std::unique_ptr<nn::Model> model_;
   data::Dataset set_;
+  std::unique_ptr<nn::Model> model_;
   Batches batches_;
   std::map<std::string, Tensor> maps_;
   std::vector<std::vector<io::Image>> sheet_;

@@ -38,7 +38,7 @@ data::Dataset load_data(const DataOptions& options, data::Split split);
 /// A data set on a device, and its images as the model wants them.
 class Batches {
  public:
-  /// mean and std of pixels in [0,1]; dtype of the activations.
+  /// The images are normalised as those the model was trained on.
   Batches(const data::Dataset& set, Device device, const nn::Model& model);
 
   /// Images begin … end − 1, normalised, not augmented.
@@ -67,21 +67,48 @@ Device start_compute(const ComputeOptions& compute);
 /// "cpu, 2 threads, AMD EPYC".
 std::string describe(Device device);
 
+/// Which network to train.
+struct ArchitectureOptions {
+  std::string arch = "resnet20";
+  double width = 1;
+  nn::Shortcut shortcut = nn::Shortcut::subsample;
+};
+
+/// Declares --arch, --width and --shortcut in the current group.
+void add_architecture_options(Options& options, ArchitectureOptions* architecture);
+
+/// Fresh weights for the classes of `set`. Throws Error if the architecture is unknown (with a suggestion).
+std::unique_ptr<nn::Model> make_model(const ArchitectureOptions& architecture,
+                                      const data::Dataset& set,
+                                      std::uint64_t seed,
+                                      Device device,
+                                      nn::Precision precision);
+
 /// Which trained model.
 struct ModelOptions {
   std::filesystem::path run;         // a run folder of clx-train
   std::filesystem::path checkpoint;  // or a safetensors file
-  std::string arch;                  // of a file that does not say
-  nn::ResnetOptions resnet;          // likewise
-  std::vector<float> mean, std;      // likewise
+  // What a file of third parties does not say; ignored where the file says it:
+  ArchitectureOptions architecture{.arch = ""};
+  std::vector<float> mean, std;  // of pixels in [0,1]; default: the data set's
 };
 
 /// Declares --run, --checkpoint, --arch, … in the group "Model".
 void add_model_options(Options& options, ModelOptions* model);
 
+/// Makes the data options of the run that --run names the defaults here, so that a model is explained on
+/// the data it was trained on.
+void inherit_data_of_run(Options& options);
+
 /// The model in evaluation mode on `device`.
 /// Throws    DataError if the file is missing, damaged or of another architecture; UsageError if neither
 ///           a run nor a checkpoint is named
-std::unique_ptr<nn::Model> load_model(const ModelOptions& options, Device device, nn::Precision precision);
+std::unique_ptr<nn::Model> load_model(const ModelOptions& options,
+                                      const data::Dataset& set,
+                                      Device device,
+                                      nn::Precision precision);
+
+/// The share of correctly classified images. In evaluation mode, without history.
+double accuracy(nn::Model& model, const data::Dataset& set, Device device);
 
 }  // namespace clx::app
