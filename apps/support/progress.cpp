@@ -58,7 +58,7 @@ std::string Progress::line(double now, bool last) const {
     const int full = static_cast<int>(share * kBarCells);
     text += " [" + std::string(full, '=') + std::string(kBarCells - full, ' ') + "]";
   }
-  text += fmt::format("  {:.0f} %  {}/{} {}", share * 100, done_, total_, options_.unit);
+  text += fmt::format("  {} %  {}/{} {}", static_cast<int>(share * 100), done_, total_, options_.unit);
   if (rate > 0) text += fmt::format("  {:.{}f} {}/s", rate, rate < 10 ? 2 : 0, options_.unit);
   if (last) {
     text += "  in " + duration_text(seconds);
