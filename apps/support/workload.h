@@ -10,6 +10,7 @@
 #include "apps/support/options.h"
 #include "nn/data/dataset.h"
 #include "nn/models/resnet.h"
+#include "runtime/ops/gather.h"
 #include "runtime/step.h"
 
 namespace clx::app {
@@ -28,9 +29,6 @@ struct DataOptions {
 
 /// Declares --dataset, --data-dir, … in the group "Data".
 void add_data_options(Options& options, DataOptions* data);
-
-/// The names that add_data_options declares, for Options::inherit.
-std::vector<std::string> data_option_names();
 
 /// Throws DataError if files are missing or damaged, UsageError if --data-dir is missing.
 data::Dataset load_data(const DataOptions& options, data::Split split);
