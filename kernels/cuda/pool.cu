@@ -16,8 +16,8 @@
 namespace clx::kernels {
 namespace {
 
-constexpr int kDepth = 2;           // rows per thread below which another block does not pay
-constexpr int kMostImages = 32768;  // in one grid
+constexpr int kDepth = 2;          // rows per thread below which another block does not pay
+constexpr int kMostImages = 4096;  // in one grid
 
 /// Position (n,h,w) of row n·H·W + h·W + w.
 struct Position {
@@ -37,29 +37,27 @@ __global__ void __launch_bounds__(kChannelThreads)
   for (std::int64_t row = first_row(); row < rows; row += row_stride()) {
     const Position at = position(row, P, Q);
     const int h0 = at.h * s.stride - s.padding, w0 = at.w * s.stride - s.padding;
+    const int r0 = max(0, -h0), r1 = min(s.R, s.H - h0), q0 = max(0, -w0), q1 = min(s.R, s.W - w0);
     float best[V];
-    int choice[V] = {};
-    bool first = true;  // padding never wins, not even over −∞; the first NaN does
-    for (int r = 0; r < s.R; ++r) {
-      for (int q = 0; q < s.R; ++q) {
-        const int h = h0 + r, w = w0 + q;
-        if (h < 0 || h >= s.H || w < 0 || w >= s.W) continue;
+    int choice[V];  // a pixel of the image even if all are −∞
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      best[v] = -INFINITY;
+      choice[v] = r0 * s.R + q0;
+    }
+    for (int r = r0; r < r1; ++r) {
+      for (int q = q0; q < q1; ++q) {
         float value[V];
-        load<V>(x + ((std::int64_t(at.n) * s.H + h) * s.W + w) * s.C + c, value);
+        load<V>(x + ((std::int64_t(at.n) * s.H + h0 + r) * s.W + w0 + q) * s.C + c, value);
 #pragma unroll
         for (int v = 0; v < V; ++v) {
-          if (first || value[v] > best[v] || (value[v] != value[v] && best[v] == best[v])) {
+          const bool first_nan = value[v] != value[v] && best[v] == best[v];
+          if (value[v] > best[v] || first_nan) {
             best[v] = value[v];
             choice[v] = r * s.R + q;
           }
         }
-        first = false;
       }
-    }
-    if (first) {
-#pragma unroll
-      for (int v = 0; v < V; ++v)
-        best[v] = -INFINITY;
     }
     store<V>(y + row * s.C + c, best);
     Pack<std::uint8_t, V> bytes;

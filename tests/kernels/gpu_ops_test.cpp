@@ -168,7 +168,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes,
                          testing::Combine(testing::Values(AverageShape{3, 49, 64},
                                                           AverageShape{2, 1, 5},
                                                           AverageShape{5, 64, 33},
-                                                          AverageShape{1, 131, 264}),
+                                                          AverageShape{1, 131, 264},
+                                                          AverageShape{4099, 9, 1}),
                                           testing::Values(DType::f32, DType::bf16)));
 
 TEST_P(GpuAveragePool, IsTheMeanAndSpreadsTheGradientEvenly) {
