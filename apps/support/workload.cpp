@@ -151,12 +151,9 @@ std::unique_ptr<nn::Model> load_model(const ModelOptions& options,
                                      .resnet = {.classes = static_cast<int>(set.class_names.size()),
                                                 .width = options.architecture.width,
                                                 .shortcut = options.architecture.shortcut},
+                                     .info = {.name = "", .class_names = {}, .mean = options.mean, .std = options.std},
                                      .device = device,
                                      .precision = precision});
-  data::DatasetInfo trained = model->trained_on();
-  if (!options.mean.empty()) trained.mean = options.mean;
-  if (!options.std.empty()) trained.std = options.std;
-  model->set_trained_on(trained);
   CLX_CHECK_DATA(model->classes() == static_cast<int>(set.class_names.size()), "model: ", file.string(), " tells ",
                  model->classes(), " classes apart, but ", set.name, " has ", set.class_names.size());
   return model;

@@ -134,7 +134,7 @@ class Training {
     step_.advance(static_cast<int>(samples.size()), ce.loss, ce.correct);
   }
 
-  void save(const std::string& name) const { nn::save_checkpoint(folder_.checkpoint(name), *model_); }
+  void save(const std::string& name) const { nn::save_checkpoint(folder_.checkpoint(name), *model_, train_.info()); }
 
   int stopped(int epoch) const {
     save("last");
