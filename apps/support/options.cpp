@@ -5,8 +5,8 @@
 #include <iostream>
 
 #include "apps/support/exit_code.h"
-#include "apps/support/suggest.h"
 #include "apps/support/version.h"
+#include "runtime/suggest.h"
 
 namespace clx::app {
 

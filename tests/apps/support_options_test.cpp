@@ -7,7 +7,7 @@
 
 #include "apps/support/exit_code.h"
 #include "apps/support/options.h"
-#include "apps/support/suggest.h"
+#include "runtime/suggest.h"
 
 namespace clx::app {
 namespace {
