@@ -18,8 +18,8 @@ namespace clx::app {
 /// Which images: the built-in shapes or files on disk.
 struct DataOptions {
   std::string dataset = "shapes";
-  std::filesystem::path data_dir;
-  std::vector<std::string> train_files;  // of cifar10; empty: all five
+  std::filesystem::path data_dir{};
+  std::vector<std::string> train_files{};  // of cifar10; empty: all five
   int image_size = 32;                   // of shapes
   std::int64_t train_samples = 4000;     // of shapes
   std::int64_t test_samples = 1000;      // of shapes
