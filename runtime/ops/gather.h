@@ -9,9 +9,9 @@
 namespace clx {
 
 struct GatherOptions {
-  std::vector<float> mean, std;  // per channel, of pixels in [0,1]; empty: 0 and 1
-  int padding = 0;               // random crop out of the image padded with this many black pixels
-  bool flip = false;             // random mirror image
+  std::vector<float> mean{}, std{};  // per channel, of pixels in [0,1]; empty: 0 and 1
+  int padding = 0;                   // random crop out of the image padded with this many black pixels
+  bool flip = false;                 // random mirror image
   DType dtype = DType::f32;
 };
 
