@@ -15,7 +15,7 @@ struct GatherOptions {
   DType dtype = DType::f32;
 };
 
-/// The images `samples` of `images`, augmented and normalised: (crop(flip?(image))/255 − mean)/std.
+/// The images `samples` of `images`, augmented and normalised: (flip?(crop(image))/255 − mean)/std.
 ///
 /// Shapes    images (M,H,W,C) u8, samples (N) i64 → (N,H,W,C)
 /// Gradient  none

@@ -16,9 +16,9 @@ struct GatherOptions {
   std::uint32_t epoch = 0;
 };
 
-/// Image n is images[samples[n]]: mirrored (half of the samples), padded with black on every side, the window
-/// of the old size at (top, left) cut out, and (pixel/255 − mean)/std taken for each channel. Of the four
-/// random words of a sample the first draws top, the second left, the third the mirror.
+/// Image n is images[samples[n]], padded with black on every side; the window of the old size at (top, left)
+/// is cut out, half of the windows are mirrored, and (pixel/255 − mean)/std is taken for each channel. Of the
+/// four random words of a sample the first draws top, the second left, the third whether to mirror.
 inline Array gather_images(const Array& images,
                            const std::vector<std::int64_t>& samples,
                            const GatherOptions& options) {
@@ -35,9 +35,10 @@ inline Array gather_images(const Array& images,
     for (std::int64_t h = 0; h < H; ++h)
       for (std::int64_t w = 0; w < W; ++w)
         for (std::int64_t c = 0; c < C; ++c) {
-          const std::int64_t row = h + top - options.padding, column = w + left - options.padding;
+          const std::int64_t row = h + top - options.padding;
+          const std::int64_t column = (mirrored ? W - 1 - w : w) + left - options.padding;
           const bool inside = row >= 0 && row < H && column >= 0 && column < W;
-          const double pixel = inside ? images(sample, row, mirrored ? W - 1 - column : column, c) : 0;
+          const double pixel = inside ? images(sample, row, column, c) : 0;
           const auto channel = static_cast<std::size_t>(c);
           const double mean = options.mean.empty() ? 0 : options.mean[channel];
           const double std = options.std.empty() ? 1 : options.std[channel];
