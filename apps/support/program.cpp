@@ -1,0 +1,81 @@
+#include "apps/support/program.h"
+
+#include <csignal>
+#include <iostream>
+#include <new>
+#include <unistd.h>
+
+namespace clx::app {
+
+namespace {
+
+volatile std::sig_atomic_t stop_signal = 0;
+
+void on_stop(int signal) {
+  if (signal == SIGINT && stop_signal == SIGINT) {
+    std::signal(SIGINT, SIG_DFL);
+    std::raise(SIGINT);
+    return;
+  }
+  if (signal == SIGINT) {
+    const char text[] = "\nstopping at the next safe point; Ctrl-C again ends at once\n";
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, text, sizeof text - 1);
+  }
+  stop_signal = signal;
+}
+
+int report(const char* what, ExitCode code) {
+  std::cout.flush();
+  std::cerr << "error: " << what << std::endl;
+  return code;
+}
+
+}  // namespace
+
+const char* exit_code_help() {
+  return "  0  done\n"
+         "  1  failed\n"
+         "  2  wrong flag, value or config key\n"
+         "  3  bad data: a missing, truncated or inconsistent file\n"
+         "  4  the loss became NaN or infinite\n"
+         "  5  out of memory\n"
+         "  75 stopped by SIGTERM or SIGUSR1 after saving; --resume goes on\n"
+         "  130 interrupted by Ctrl-C\n";
+}
+
+int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
+  try {
+    const int code = body(argc, argv);
+    std::cout.flush();
+    CLX_CHECK(std::cout, "stdout: the results could not be written");
+    return code;
+  } catch (const UsageError& error) {
+    return report(error.what(), usage);
+  } catch (const NonFiniteLoss& error) {
+    return report(error.what(), non_finite_loss);
+  } catch (const DataError& error) {
+    return report(error.what(), bad_data);
+  } catch (const std::bad_alloc&) {
+    return report("out of memory", out_of_memory);
+  } catch (const std::exception& error) {
+    return report(error.what(), failed);
+  }
+}
+
+void handle_stop_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_stop;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1})
+    sigaction(signal, &action, nullptr);
+}
+
+bool stop_requested() {
+  return stop_signal != 0;
+}
+
+ExitCode stop_code() {
+  return stop_signal == SIGINT ? interrupted : stopped;
+}
+
+}  // namespace clx::app

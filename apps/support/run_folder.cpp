@@ -1,0 +1,208 @@
+#include "apps/support/run_folder.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <unistd.h>
+
+#include "apps/support/version.h"
+#include "runtime/check.h"
+#include "runtime/io/file.h"
+
+namespace clx::app {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+namespace {
+
+void write_whole(const fs::path& file, const std::string& text) {
+  io::AtomicFile out(file);
+  out.write(text.data(), text.size());
+  out.commit();
+}
+
+std::string read_whole(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  CLX_CHECK_DATA(stream, file.string(), ": cannot be opened: ", std::strerror(errno));
+  std::ostringstream text;
+  text << stream.rdbuf();
+  CLX_CHECK_DATA(!stream.bad(), file.string(), ": cannot be read");
+  return text.str();
+}
+
+// The folders of `path` that do not exist yet, outermost first.
+std::vector<fs::path> missing_folders(fs::path path) {
+  std::vector<fs::path> missing;
+  std::error_code ignored;
+  while (!path.empty() && !fs::exists(path, ignored)) {
+    missing.insert(missing.begin(), path);
+    path = path.parent_path();
+  }
+  return missing;
+}
+
+// Creates `path` and proves that files can be made in it, or leaves everything as it was.
+void make_writable_folder(const fs::path& path) {
+  std::vector<fs::path> made;
+  const auto give_up = [&](const std::string& reason) {
+    std::error_code ignored;
+    for (auto it = made.rbegin(); it != made.rend(); ++it)
+      fs::remove(*it, ignored);
+    throw Error(fmt::format("output folder {}: not writable: {}", path.string(), reason));
+  };
+  for (const fs::path& folder : missing_folders(path)) {
+    std::error_code error;
+    fs::create_directory(folder, error);
+    if (error) give_up(error.message());
+    made.push_back(folder);
+  }
+  std::error_code error;
+  if (!fs::is_directory(path, error)) give_up("it is not a folder");
+  std::string probe = (path / ".writable-XXXXXX").string();
+  const int file = mkstemp(probe.data());
+  if (file < 0) give_up(std::strerror(errno));
+  close(file);
+  unlink(probe.c_str());
+}
+
+bool holds_run(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path / "metrics.jsonl", ignored) ||
+         fs::exists(path / "checkpoints" / "last.safetensors", ignored);
+}
+
+void remove_run(const fs::path& path) {
+  fs::remove(path / "metrics.jsonl");
+  if (!fs::is_directory(path / "checkpoints")) return;
+  std::vector<fs::path> old;
+  for (const auto& entry : fs::directory_iterator(path / "checkpoints")) {
+    if (entry.path().extension() == ".safetensors") old.push_back(entry.path());
+  }
+  for (const fs::path& file : old)
+    fs::remove(file);
+}
+
+ordered_json describe(const RunEnvironment& environment) {
+  const auto now = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
+  return {{"version", version()},
+          {"build", build_description()},
+          {"cpu", cpu_model()},
+          {"device", environment.device},
+          {"threads", environment.threads},
+          {"started", fmt::format("{:%FT%TZ}", fmt::gmtime(now))},
+          {"command", environment.command}};
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const fs::path& output,
+                     std::uint64_t seed,
+                     const std::string& config_toml,
+                     const RunEnvironment& environment,
+                     IfRunExists if_exists)
+    : path_(output / fmt::format("seed{}", seed)) {
+  const bool exists = holds_run(path_);
+  CLX_CHECK(!exists || if_exists != IfRunExists::refuse, "output folder ", path_.string(),
+            ": holds a run already; --resume goes on with it, --overwrite starts anew, another --output-dir "
+            "keeps it");
+  CLX_CHECK(exists || if_exists != IfRunExists::resume, "output folder ", path_.string(),
+            ": no run to resume");
+  make_writable_folder(checkpoints());
+  make_writable_folder(path_);
+
+  ordered_json env = describe(environment);
+  if (exists && if_exists == IfRunExists::overwrite) remove_run(path_);
+  if (if_exists == IfRunExists::resume) {
+    std::error_code ignored;
+    ordered_json earlier = ordered_json::array();
+    if (fs::exists(path_ / "env.json", ignored)) {
+      ordered_json last = ordered_json::parse(read_whole(path_ / "env.json"), nullptr, false);
+      if (last.is_object()) {
+        if (last.contains("earlier")) earlier = last["earlier"];
+        last.erase("earlier");
+        earlier.push_back(last);
+      }
+    }
+    env["earlier"] = earlier;
+  } else {
+    write_whole(path_ / "config.toml", config_toml);
+  }
+  write_whole(path_ / "env.json", env.dump(2) + "\n");
+}
+
+fs::path RunFolder::checkpoint(const std::string& name) const {
+  return checkpoints() / (name + ".safetensors");
+}
+
+void RunFolder::append_metrics(const ordered_json& line) const {
+  const std::string text = line.dump() + "\n";
+  const int file = open(metrics().c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  CLX_CHECK(file >= 0, metrics().string(), ": cannot be opened: ", std::strerror(errno));
+  const auto before = lseek(file, 0, SEEK_END);
+  const auto written = write(file, text.data(), text.size());
+  const int reason = written < 0 ? errno : ENOSPC;
+  if (written >= 0 && static_cast<std::size_t>(written) < text.size()) {
+    [[maybe_unused]] const int cut = ftruncate(file, before);
+  }
+  close(file);
+  CLX_CHECK(written == static_cast<ssize_t>(text.size()), metrics().string(),
+            ": cannot be written: ", std::strerror(reason));
+}
+
+void RunFolder::keep_metrics_until(std::int64_t epoch) const {
+  std::error_code ignored;
+  if (!fs::exists(metrics(), ignored)) return;
+  const std::string text = read_whole(metrics());
+  std::string kept;
+  std::size_t number = 0;
+  std::size_t begin = 0;
+  for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', begin)) {
+    ++number;
+    const std::string line = text.substr(begin, end - begin);
+    const ordered_json json = ordered_json::parse(line, nullptr, false);
+    CLX_CHECK_DATA(json.is_object() && json.contains("epoch") && json["epoch"].is_number(),
+                   metrics().string(), ":", number, ": expected a JSON object with an epoch, got ",
+                   line.substr(0, 80));
+    if (json["epoch"].get<double>() <= static_cast<double>(epoch)) kept += line + "\n";
+    begin = end + 1;
+  }
+  write_whole(metrics(), kept);
+}
+
+fs::path find_run(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::exists(path / "config.toml", ignored)) return path;
+  std::vector<std::string> seeds;
+  if (fs::is_directory(path, ignored)) {
+    for (const auto& entry : fs::directory_iterator(path)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("seed") && fs::exists(entry.path() / "config.toml", ignored))
+        seeds.push_back(name);
+    }
+  }
+  std::ranges::sort(seeds);
+  CLX_CHECK(!seeds.empty(), "run folder ", path.string(),
+            ": expected a config.toml in it or in a seed<k> of it");
+  CLX_CHECK(seeds.size() == 1, "run folder ", path.string(), ": expected one seed, got ",
+            fmt::format("{}", fmt::join(seeds, ", ")), "; name one of them");
+  return path / seeds[0];
+}
+
+std::string cpu_model() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+}  // namespace clx::app

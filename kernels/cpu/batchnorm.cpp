@@ -1,0 +1,109 @@
+#include "kernels/batchnorm.h"
+
+#include <cmath>
+
+#include "kernels/cpu/batchnorm_sums.h"
+
+namespace clx::kernels {
+namespace {
+
+constexpr int kChannelGrain = 256;  // channels per chunk where partial sums are combined
+constexpr int kShiftRows = 8;
+
+// Per chunk: shift (close to the mean), Σ(x − shift), Σ(x − shift)².
+struct Partials {
+  float* data;
+  int padded;
+  float* shift(std::int64_t chunk) const { return data + chunk * 3 * padded; }
+  float* sum(std::int64_t chunk) const { return shift(chunk) + padded; }
+  float* squares(std::int64_t chunk) const { return shift(chunk) + 2 * padded; }
+};
+
+template <class T>
+void chunk_statistics(const RowChunks& chunks, std::int64_t chunk, const T* x, const Partials& partials) {
+  const int C = chunks.C;
+  const std::int64_t begin = chunks.begin(chunk), end = chunks.end(chunk);
+  // With the mean of some rows of the chunk as shift, Σ(x − shift)² exceeds the true Σ(x − mean)² by a
+  // bounded factor, whatever the data, so one pass is as good as two.
+  float* shift = partials.shift(chunk);
+  const std::int64_t some = std::min<std::int64_t>(kShiftRows, end - begin), step = (end - begin) / some;
+  for (int c = 0; c < C; c += kLanes) {
+    Vec sum = {};
+    for (std::int64_t i = 0; i < some; ++i)
+      sum += load_channels(x + (begin + i * step) * C + c, C - c);
+    store(shift + c, sum / static_cast<float>(some));
+  }
+  sum_chunk(
+      chunks, chunk,
+      [&](std::int64_t row, int c, int width) {
+        const Vec d = load_channels(x + row * C + c, width) - load(shift + c);
+        return TwoVecs{d, d * d};
+      },
+      partials.sum(chunk), partials.squares(chunk));
+}
+
+struct Moments {
+  double mean, variance;  // biased
+};
+
+Moments combine(const RowChunks& chunks, const Partials& partials, int c) {
+  double total = 0;
+  for (std::int64_t i = 0; i < chunks.count; ++i)
+    total +=
+        static_cast<double>(partials.shift(i)[c]) * static_cast<double>(chunks.end(i) - chunks.begin(i)) +
+        static_cast<double>(partials.sum(i)[c]);
+  const double mean = total / static_cast<double>(chunks.M);
+  double squares = 0;
+  for (std::int64_t i = 0; i < chunks.count; ++i) {
+    const auto n = static_cast<double>(chunks.end(i) - chunks.begin(i));
+    const double sum = static_cast<double>(partials.sum(i)[c]);
+    const double apart = static_cast<double>(partials.shift(i)[c]) + sum / n - mean;
+    squares += static_cast<double>(partials.squares(i)[c]) - sum * sum / n + n * apart * apart;
+  }
+  return {mean, std::max(0.0, squares / static_cast<double>(chunks.M))};
+}
+
+}  // namespace
+
+std::size_t batchnorm_saved_bytes(const Cpu&, BatchNormShape s, bool relu) {
+  const auto groups = static_cast<std::size_t>((s.C + kLanes - 1) / kLanes);
+  return relu ? static_cast<std::size_t>(s.M) * groups * sizeof(std::uint16_t) : 0;
+}
+
+void batchnorm_statistics(const Cpu& backend,
+                          BatchNormShape s,
+                          ConstView x,
+                          float eps,
+                          float momentum,
+                          float* mean,
+                          float* inv_std,
+                          float* running_mean,
+                          float* running_var) {
+  const RowChunks chunks(s);
+  const std::size_t floats = static_cast<std::size_t>(chunks.count) * 3 * chunks.padded;
+  const Partials partials{static_cast<float*>(backend.workspace(floats * sizeof(float))), chunks.padded};
+  with_float_type(x.dtype, [&](auto type) {
+    using T = decltype(type);
+    parallel_for(chunks.count,
+                 [&](std::int64_t chunk) { chunk_statistics(chunks, chunk, x.as<T>(), partials); });
+  });
+  const double unbiased = s.M > 1 ? static_cast<double>(s.M) / static_cast<double>(s.M - 1) : 1.0;
+  parallel_ranges(s.C, kChannelGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (int c = static_cast<int>(begin); c < end; ++c) {
+      const Moments m = combine(chunks, partials, c);
+      mean[c] = static_cast<float>(m.mean);
+      inv_std[c] = static_cast<float>(1 / std::sqrt(m.variance + static_cast<double>(eps)));
+      if (!running_mean) continue;
+      running_mean[c] = (1 - momentum) * running_mean[c] + momentum * static_cast<float>(m.mean);
+      running_var[c] = (1 - momentum) * running_var[c] + momentum * static_cast<float>(m.variance * unbiased);
+    }
+  });
+}
+
+void batchnorm_inv_std(const Cpu&, int C, const float* running_var, float eps, float* inv_std) {
+  for (int c = 0; c < C; ++c)
+    inv_std[c] =
+        static_cast<float>(1 / std::sqrt(static_cast<double>(running_var[c]) + static_cast<double>(eps)));
+}
+
+}  // namespace clx::kernels

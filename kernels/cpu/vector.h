@@ -1,0 +1,92 @@
+// Sixteen floats at a time, loaded from and stored to f32 or bf16 memory. The compiler maps them to
+// whatever registers the machine has.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+#include "kernels/bf16.h"
+
+// The vectors never cross a call that is not inlined, so the calling convention does not matter.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+namespace clx::kernels {
+
+inline constexpr int kLanes = 16;
+using Vec = float __attribute__((vector_size(64)));
+using VecBits = std::uint32_t __attribute__((vector_size(64)));
+using VecHalf = std::uint16_t __attribute__((vector_size(32)));
+
+inline Vec load(const float* p) {
+  Vec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+inline Vec load(const bf16* p) {
+  VecHalf half;
+  std::memcpy(&half, p, sizeof half);
+  const VecBits bits = __builtin_convertvector(half, VecBits) << 16;
+  Vec v;
+  std::memcpy(&v, &bits, sizeof v);
+  return v;
+}
+
+inline void store(float* p, Vec v) {
+  std::memcpy(static_cast<void*>(p), &v, sizeof v);
+}
+/// Rounds to nearest even, NaN to 0x7fff, as bf16's constructor does.
+inline void store(bf16* p, Vec v) {
+  VecBits bits;
+  std::memcpy(&bits, &v, sizeof bits);
+  const VecBits rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const VecBits is_nan = VecBits((bits & 0x7fffffffu) > 0x7f800000u);
+  const VecHalf half = __builtin_convertvector((rounded & ~is_nan) | (is_nan & 0x7fffu), VecHalf);
+  std::memcpy(static_cast<void*>(p), &half, sizeof half);
+}
+
+/// The first n < 16 lanes from memory, zeros after them.
+template <class T>
+Vec load_first(const T* p, int n) {
+  T lanes[kLanes] = {};
+  std::memcpy(static_cast<void*>(lanes), p, sizeof(T) * n);
+  return load(lanes);
+}
+template <class T>
+void store_first(T* p, Vec v, int n) {
+  T lanes[kLanes];
+  store(lanes, v);
+  std::memcpy(static_cast<void*>(p), lanes, sizeof(T) * n);
+}
+
+/// max(v, 0); NaN stays NaN.
+inline Vec relu(Vec v) {
+  return v < Vec{} ? Vec{} : v;
+}
+
+/// Bit i says whether lane i is > 0.
+inline std::uint16_t positive_lanes(Vec v) {
+#ifdef __AVX512F__
+  return _mm512_cmp_ps_mask(reinterpret_cast<__m512>(v), _mm512_setzero_ps(), _CMP_GT_OQ);
+#else
+  unsigned bits = 0;
+  for (int i = 0; i < kLanes; ++i)
+    bits |= static_cast<unsigned>(v[i] > 0) << i;
+  return static_cast<std::uint16_t>(bits);
+#endif
+}
+
+/// Lanes whose bit is set, 0 elsewhere.
+inline Vec keep_lanes(std::uint16_t bits, Vec v) {
+#ifdef __AVX512F__
+  return reinterpret_cast<Vec>(_mm512_maskz_mov_ps(bits, reinterpret_cast<__m512>(v)));
+#else
+  const VecBits lane = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
+                        1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
+  return ((lane & bits) != 0) ? v : Vec{};
+#endif
+}
+
+}  // namespace clx::kernels

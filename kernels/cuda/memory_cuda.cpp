@@ -1,0 +1,72 @@
+// Memory and streams of NVIDIA GPUs, through the CUDA runtime.
+#include "kernels/memory.h"
+
+#ifdef CLX_CUDA
+
+#include <cuda_runtime.h>
+#include <stdexcept>
+#include <string>
+
+namespace clx::kernels {
+namespace {
+
+void check(cudaError_t status, const char* what) {
+  if (status != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
+}
+
+}  // namespace
+
+void* allocate(const Cuda& backend, std::size_t bytes) {
+  void* p = nullptr;
+  check(cudaSetDevice(backend.index), "cudaSetDevice");
+  check(cudaMalloc(&p, bytes ? bytes : 1), "cudaMalloc");
+  return p;
+}
+
+void release(const Cuda&, void* p) noexcept {
+  cudaFree(p);
+}
+
+void copy(const Cuda& backend, std::size_t bytes, const void* from, void* to) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, backend.stream), "copy");
+}
+
+void copy_from_host(const Cuda& backend, std::size_t bytes, const void* from, void* to) {
+  // From pageable memory the runtime stages the bytes before it returns.
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, backend.stream), "copy_from_host");
+}
+
+void copy_to_host(const Cuda& backend, std::size_t bytes, const void* from, void* to) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, backend.stream), "copy_to_host");
+  check(cudaStreamSynchronize(backend.stream), "copy_to_host");
+}
+
+void zero(const Cuda& backend, std::size_t bytes, void* to) {
+  check(cudaMemsetAsync(to, 0, bytes, backend.stream), "zero");
+}
+
+int cuda_device_count() noexcept {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
+CUstream_st* make_cuda_stream(int index) {
+  cudaStream_t stream = nullptr;
+  check(cudaSetDevice(index), "cudaSetDevice");
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  return stream;
+}
+
+}  // namespace clx::kernels
+
+#else
+
+namespace clx::kernels {
+
+int cuda_device_count() noexcept {
+  return 0;
+}
+
+}  // namespace clx::kernels
+
+#endif

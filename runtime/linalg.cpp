@@ -1,0 +1,48 @@
+#include "runtime/linalg.h"
+
+#include <algorithm>
+#include <cmath>
+#include <lapacke.h>
+
+#include "runtime/check.h"
+
+extern "C" void openblas_set_num_threads(int);
+
+namespace clx {
+
+std::vector<double> first_right_singular_vector(int rows, int cols, const std::vector<float>& x) {
+  CLX_CHECK(
+      rows > 0 && cols > 0 && x.size() == static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols),
+      "svd: expected a matrix of ", rows, "×", cols, ", got ", x.size(), " values");
+  CLX_CHECK(std::all_of(x.begin(), x.end(), [](float v) { return std::isfinite(v); }),
+            "svd: expected finite values");
+  openblas_set_num_threads(1);
+  const auto m = static_cast<std::size_t>(rows), n = static_cast<std::size_t>(cols);
+  std::vector<double> a(m * n);
+  for (std::size_t i = 0; i < m; ++i)
+    for (std::size_t j = 0; j < n; ++j)
+      a[j * m + i] = x[i * n + j];
+  std::vector<double> s(std::min(m, n)), u(m * m), vt(n * n);
+  const int info = LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'A', rows, cols, a.data(), rows, s.data(), u.data(), rows,
+                                  vt.data(), cols);
+  CLX_CHECK(info == 0, "svd: dgesdd did not converge (info ", info, ")");
+  std::vector<double> v(n);
+  for (std::size_t j = 0; j < n; ++j)
+    v[j] = vt[j * n];
+  return v;
+}
+
+std::vector<double> largest_eigenvector(int n, const std::vector<double>& a, double* eigenvalue) {
+  const auto size = static_cast<std::size_t>(n);
+  CLX_CHECK(n > 0 && a.size() == size * size, "eigenvector: expected a matrix of ", n, "×", n);
+  CLX_CHECK(std::all_of(a.begin(), a.end(), [](double v) { return std::isfinite(v); }),
+            "eigenvector: expected finite values");
+  openblas_set_num_threads(1);
+  std::vector<double> vectors = a, w(size);
+  const int info = LAPACKE_dsyev(LAPACK_COL_MAJOR, 'V', 'U', n, vectors.data(), n, w.data());
+  CLX_CHECK(info == 0, "eigenvector: dsyev did not converge (info ", info, ")");
+  *eigenvalue = w.back();
+  return {vectors.end() - n, vectors.end()};
+}
+
+}  // namespace clx

@@ -1,0 +1,158 @@
+// Golden values: Quantus 0.5.3, computed once from closed-form inputs.
+#include <cmath>
+#include <gtest/gtest.h>
+
+#include "runtime/check.h"
+#include "tests/xai/maps.h"
+#include "xai/explain/cam.h"
+#include "xai/metrics/coherence.h"
+#include "xai/metrics/complexity.h"
+#include "xai/metrics/pixel_flipping.h"
+
+namespace clx::xai {
+namespace {
+
+constexpr double kTolerance = 2e-6;
+
+Tensor m1() {
+  return finish_maps(raw_map(4, 4, [](int i, int j) { return std::sin(1 + 4 * i + j); }), 32, 32);
+}
+Tensor m2() {
+  return finish_maps(raw_map(4, 4, [](int i, int j) { return std::cos(1 + 4 * i + j); }), 32, 32);
+}
+Tensor blob() {  // zeros but for 1…9 in rows 2–4, columns 3–5
+  return raw_map(8, 8, [](int i, int j) {
+    return i >= 2 && i <= 4 && j >= 3 && j <= 5 ? 1 + 3 * (i - 2) + (j - 3) : 0;
+  });
+}
+Tensor blob_mask() {
+  Tensor mask = Tensor::zeros({1, 8, 8}, kCpu, DType::u8);
+  for (int i = 3; i <= 5; ++i)
+    for (int j = 3; j <= 5; ++j)
+      mask.mutable_data<std::uint8_t>()[8 * i + j] = 255;
+  return mask;
+}
+Tensor all_zero() {
+  return Tensor::zeros({1, 8, 8});
+}
+
+TEST(Complexity, EqualsQuantus) {
+  EXPECT_NEAR(complexity(m1())[0], 6.61322187, kTolerance);
+  EXPECT_NEAR(complexity(m2())[0], 6.46540852, kTolerance);
+  EXPECT_NEAR(complexity(finish_maps(map7(), 224, 224))[0], 10.03491804, kTolerance);
+  EXPECT_NEAR(complexity(blob())[0], 2.04984072, kTolerance);
+}
+
+TEST(Complexity, OfAUniformMapIsTheLogarithmOfItsSize) {
+  EXPECT_NEAR(complexity(Tensor::full({1, 8, 8}, 0.3f))[0], std::log(64.0), 1e-12);
+}
+
+TEST(Sparseness, EqualsQuantus) {
+  EXPECT_NEAR(sparseness(m1())[0], 0.42439683, kTolerance);
+  EXPECT_NEAR(sparseness(m2())[0], 0.50864691, kTolerance);
+  EXPECT_NEAR(sparseness(finish_maps(map7(), 224, 224))[0], 0.64509689, kTolerance);
+  EXPECT_NEAR(sparseness(blob())[0], 0.90104051, kTolerance);
+}
+
+TEST(Coherence, EqualsQuantus) {
+  EXPECT_NEAR(attribution_localisation(m1(), centre_mask(32))[0], 0.16142081, kTolerance);
+  EXPECT_NEAR(attribution_localisation(m2(), centre_mask(32))[0], 0.33328603, kTolerance);
+  EXPECT_NEAR(attribution_localisation(blob(), blob_mask())[0], 0.86666667, kTolerance);
+  EXPECT_EQ(pointing_game(m1(), centre_mask(32))[0], 0);
+  EXPECT_EQ(pointing_game(m2(), centre_mask(32))[0], 0);
+  EXPECT_EQ(pointing_game(blob(), blob_mask())[0], 1);
+  const Tensor m7 = finish_maps(map7(), 224, 224);
+  EXPECT_NEAR(attribution_localisation(m7, centre_mask(224))[0], 0.19196249, kTolerance);
+  EXPECT_EQ(pointing_game(m7, centre_mask(224))[0], 0);
+}
+
+TEST(PointingGame, AnyOfTiedMaximaCounts) {
+  const Tensor map = raw_map(8, 8, [](int i, int j) { return (i == 0 && j == 0) || (i == 4 && j == 4); });
+  EXPECT_EQ(pointing_game(map, blob_mask())[0], 1);
+}
+
+TEST(Metrics, OfAZeroMapOrAnEmptyMaskAreNaN) {
+  const Tensor nothing = Tensor::zeros({1, 8, 8}, kCpu, DType::u8);
+  EXPECT_TRUE(std::isnan(complexity(all_zero())[0]));
+  EXPECT_TRUE(std::isnan(sparseness(all_zero())[0]));
+  EXPECT_TRUE(std::isnan(pointing_game(all_zero(), blob_mask())[0]));
+  EXPECT_TRUE(std::isnan(pointing_game(blob(), nothing)[0]));
+  EXPECT_TRUE(std::isnan(attribution_localisation(blob(), nothing)[0]));
+}
+
+TEST(Metrics, RefuseWrongShapes) {
+  EXPECT_THROW(complexity(Tensor({8, 8})), Error);
+  EXPECT_THROW(sparseness(Tensor({8, 8})), Error);
+  EXPECT_THROW(pointing_game(blob(), centre_mask(32)), Error);
+  EXPECT_THROW(attribution_localisation(blob(), Tensor::zeros({1, 8, 8})), Error);
+}
+
+// x[c][i][j] = sin(0.3(16c + 4i + j)), channels last here.
+Tensor toy_image() {
+  Tensor x({1, 4, 4, 3});
+  for (int p = 0; p < 16; ++p)
+    for (int c = 0; c < 3; ++c)
+      x.mutable_data()[3 * p + c] = static_cast<float>(std::sin(0.3 * (16 * c + p)));
+  return x;
+}
+
+Tensor toy_map() {
+  return raw_map(4, 4, [](int i, int j) { return (7 * (4 * i + j)) % 16 / 15.0; });
+}
+
+// z_c = 0.2 Σ_t x_t cos(0.1 (c + 1) t) over the flat channels-first index t.
+Tensor toy_classifier(const Tensor& images) {
+  Tensor z({images.dim(0), 3});
+  for (std::int64_t n = 0; n < images.dim(0); ++n)
+    for (int k = 0; k < 3; ++k) {
+      double sum = 0;
+      for (int c = 0; c < 3; ++c)
+        for (int p = 0; p < 16; ++p)
+          sum += images.data()[n * 48 + 3 * p + c] * std::cos(0.1 * (k + 1) * (16 * c + p));
+      z.mutable_data()[3 * n + k] = static_cast<float>(0.2 * sum);
+    }
+  return z;
+}
+
+TEST(PixelFlipping, EqualsQuantus) {
+  const PixelFlipping pf =
+      pixel_flipping(toy_classifier, toy_image(), toy_map(), {1}, {.pixels_per_step = 4});
+  EXPECT_EQ(pf.steps, 4);
+  EXPECT_NEAR(pf.p0[0], 0.428112, 1e-6);
+  const double curve[] = {0.345757, 0.288580, 0.164093, 0.120813};
+  for (std::size_t s = 0; s < 4; ++s)
+    EXPECT_NEAR(pf.curves[s], curve[s], 1e-6);
+  EXPECT_NEAR(pf.auc[0], 0.22865273, 1e-6);
+}
+
+TEST(PixelFlipping, DoesNotDependOnTheBatchSize) {
+  const auto with = [](int batch) {
+    return pixel_flipping(toy_classifier, toy_image(), toy_map(), {1},
+                          {.pixels_per_step = 2, .batch_size = batch})
+        .curves;
+  };
+  EXPECT_EQ(with(1), with(3));
+  EXPECT_EQ(with(1), with(100));
+}
+
+TEST(PixelFlipping, OfAZeroMapIsNaN) {
+  const PixelFlipping pf = pixel_flipping(toy_classifier, toy_image(), Tensor::zeros({1, 4, 4}), {1});
+  EXPECT_TRUE(std::isnan(pf.auc[0]));
+  EXPECT_NEAR(pf.p0[0], 0.428112, 1e-6);
+}
+
+TEST(PixelFlipping, RefusesWhatItCannotDo) {
+  const auto run = [](const Tensor& map, std::vector<std::int32_t> classes, PixelFlippingOptions options) {
+    return pixel_flipping(toy_classifier, toy_image(), map, classes, options);
+  };
+  EXPECT_THROW(run(toy_map(), {1}, {.pixels_per_step = 3}), Error);
+  EXPECT_THROW(run(toy_map(), {1}, {.pixels_per_step = 16}), Error);
+  EXPECT_THROW(run(toy_map(), {1, 2}, {}), Error);
+  EXPECT_THROW(run(toy_map(), {7}, {}), Error);
+  EXPECT_THROW(run(blob(), {1}, {}), Error);
+  EXPECT_THROW(run(toy_map(), {1}, {.batch_size = 0}), Error);
+  EXPECT_THROW(parse_flip_baseline("black"), Error);
+}
+
+}  // namespace
+}  // namespace clx::xai
