@@ -12,12 +12,14 @@ namespace clx::reference {
 inline Array cross_entropy(const Array& logits, const std::vector<std::int32_t>& labels, double smoothing) {
   const std::int64_t N = logits.dim(0), K = logits.dim(1);
   Array loss{Shape{}};
-  for (std::int64_t i = 0; i < N; ++i)
+  for (std::int64_t i = 0; i < N; ++i) {
+    const double log_sum = log_sum_exp(logits, i);
     for (std::int64_t k = 0; k < K; ++k) {
       const bool is_label = k == labels[static_cast<std::size_t>(i)];
       const double q = (is_label ? 1 - smoothing : 0) + smoothing / static_cast<double>(K);
-      loss[0] -= q * (logits(i, k) - log_sum_exp(logits, i)) / static_cast<double>(N);
+      loss[0] -= q * (logits(i, k) - log_sum) / static_cast<double>(N);
     }
+  }
   return loss;
 }
 

@@ -22,9 +22,11 @@ inline double log_sum_exp(const Array& x, std::int64_t i) {
 /// y[i,j] = exp(x[i,j]) / Σ_k exp(x[i,k]).
 inline Array softmax(const Array& x) {
   Array y(x.shape);
-  for (std::int64_t i = 0; i < x.dim(0); ++i)
+  for (std::int64_t i = 0; i < x.dim(0); ++i) {
+    const double log_sum = log_sum_exp(x, i);
     for (std::int64_t j = 0; j < x.dim(1); ++j)
-      y(i, j) = std::exp(x(i, j) - log_sum_exp(x, i));
+      y(i, j) = std::exp(x(i, j) - log_sum);
+  }
   return y;
 }
 

@@ -46,7 +46,7 @@ TEST_P(Softmax, DoesNotChangeWhenScoresShift) {
   Array shifted = x;
   for (double& value : shifted.values)
     value += 64;
-  EXPECT_EQ(bits(softmax(to_tensor(x, device()))), bits(softmax(to_tensor(shifted, device()))));
+  EXPECT_TRUE(same_bits(softmax(to_tensor(x, device())), softmax(to_tensor(shifted, device()))));
 }
 
 TEST_P(Softmax, RefusesWhatIsNotAMatrixOfF32) {
@@ -66,7 +66,7 @@ TEST_P(Pick, MatchesReferenceAtEverySize) {
         device(), {{uniform(shape, 1)}},
         [&](const auto& in) { return pick(in[0], Tensor::from_host({shape[0]}, columns, device())); },
         [&](const auto& in) { return reference::pick(in[0], columns); },
-        {.f32 = {1e-9, 1e-9}});  // copies; 1e-9 is the error of the differences
+        {.f32 = {1e-7, 0}});  // copies; 1e-7 is for the error of the differences
   }
 }
 
