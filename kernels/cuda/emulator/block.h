@@ -168,6 +168,6 @@ void reset_shared(Worker&, std::size_t dynamic_bytes);
 void check_red_zones(Worker&);
 bool in_shared(const void*);
 /// Fails unless the bytes lie in arrays of this block.
-void require_shared(const void* p, std::size_t bytes, const char* what);
+void require_shared(const void* p, std::size_t bytes, const char* what, Site);
 
 }  // namespace clx::emulator

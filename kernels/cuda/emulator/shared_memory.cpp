@@ -85,11 +85,11 @@ unsigned char* shared_pointer(std::uint32_t address) {
   return worker->arena + (address - kSharedWindow);
 }
 
-void require_shared(const void* p, std::size_t bytes, const char* what) {
+void require_shared(const void* p, std::size_t bytes, const char* what, Site site) {
   const auto* byte = static_cast<const unsigned char*>(p);
   for (const auto& array : worker->arrays)
     if (byte >= array.data && byte + bytes <= array.data + array.bytes) return;
-  fail("%s: %p is outside the block's shared memory", what, p);
+  fail("%s at %s:%u: %zu bytes at %p are not in an array of the block", what, site.file, site.line, bytes, p);
 }
 
 void before_atomic(const void* p, std::size_t bytes) {
