@@ -139,10 +139,14 @@ TEST_P(Linear, SumsALongBatchForTheBias) {
 }
 
 TEST_P(Linear, GivesTheSameBitsForARowInAnyBatch) {
-  const Tensor x = to_tensor(uniform({37, 65}, 1), device()), w = to_tensor(uniform({11, 65}, 2), device());
+  const Tensor x = to_tensor(uniform({99, 65}, 1), device()), w = to_tensor(uniform({11, 65}, 2), device());
   const Tensor y = linear(x, w, {});
-  for (const int n : {0, 1, 17, 36})
-    EXPECT_TRUE(same_bits(linear(x.slice(n, n + 1), w, {}), y.slice(n, n + 1))) << "row " << n;
+  for (const int n : {0, 17, 96, 98})
+    for (const int batch : {1, 2, 15, 16, 33}) {
+      const int begin = std::min(n, 99 - batch);
+      EXPECT_TRUE(same_bits(linear(x.slice(begin, begin + batch), w, {}), y.slice(begin, begin + batch)))
+          << "rows from " << begin << " in a batch of " << batch;
+    }
 }
 
 TEST_P(Linear, RefusesWhatDoesNotFit) {
