@@ -52,7 +52,7 @@ void matmul(
     const float* from = filled ? filled_a : a + (transpose_a ? m0 : m0 * lda);
     float* c = C + m0 * s.N + n0;
     float* to = filled ? filled_c + n0 : c;
-    const OneLibraryThread alone;
+    keep_onednn_on_this_thread();
     dnnl::error::wrap_c_api(
         dnnl_sgemm(transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', filled ? kFewRows : m, n, s.K, 1.0f,
                    from, filled ? s.K : lda, b + (s.transpose_b ? n0 * ldb : n0), ldb, 0.0f, to, s.N),

@@ -1,7 +1,7 @@
 // What: max pooling, global average pooling and the strided channel-padded shortcut, NHWC.
 // Who: output positions are the rows of a rows × C matrix; blocks of 256 threads as (channels, rows), 8
-//   channels per thread (1 if C is odd or memory is unaligned). Every gradient is a gather, so the order of
-//   its sums is fixed and nothing is atomic.
+//   channels per thread (1 if C is no multiple of 8 or memory is unaligned). Every gradient is a gather, so
+//   the order of its sums is fixed and nothing is atomic.
 // Where: registers; average pooling folds its rows in 8 KiB of shared memory.
 // Limit: memory; windows that overlap are read again from the L1 and L2 caches.
 #include "kernels/pool.h"

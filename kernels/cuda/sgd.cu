@@ -47,7 +47,7 @@ __device__ __forceinline__ void update(
 #pragma unroll
   for (int v = 0; v < V; ++v)
     g[v] += constants.weight_decay * theta[v];
-  if (constants.momentum != 0) {
+  if (t.momentum != nullptr) {
     if (first_step) {
 #pragma unroll
       for (int v = 0; v < V; ++v)

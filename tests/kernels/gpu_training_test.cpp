@@ -250,6 +250,24 @@ TEST_P(GpuGather, CropsThenMirrorsThenNormalises) {
   expect_near(y, expected, 1e-6, 1e-6, "y");
 }
 
+TEST_P(GpuGather, AgreesWithTheCpuBitForBit) {
+  const auto& [s, dtype] = GetParam();
+  EmulatedKernels gpu;
+  const std::int64_t size = std::int64_t(s.H) * s.W * s.C;
+  std::vector<std::uint8_t> images(7 * size);
+  for (std::size_t i = 0; i < images.size(); ++i)
+    images[i] = static_cast<std::uint8_t>(i * 37 % 251);
+  const std::vector<std::int64_t> samples{6, 2, 5, 0, 1};
+  const Normalization norm{{0.4914f, 0.4822f, 0.4465f, 0.5f}, {0.247f, 0.2435f, 0.2616f, 0.2f}};
+  StepState state;
+  state.seed = 99;
+  state.epoch = 3;
+  const HostArray y(s.N * size, dtype), on_cpu(s.N * size, dtype);
+  kernels::gather_images(gpu(), s, norm, images.data(), samples.data(), &state, y.view());
+  kernels::gather_images(Cpu{}, s, norm, images.data(), samples.data(), &state, on_cpu.view());
+  EXPECT_EQ(y.values(), on_cpu.values());
+}
+
 TEST(GpuGatherDetails, LabelsFollowTheirSamples) {
   EmulatedKernels gpu;
   std::vector<std::int32_t> labels(500), y(257, -1);
