@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "apps/support/exit_code.h"
-#include "apps/support/suggest.h"
+#include "runtime/suggest.h"
 
 namespace clx::app {
 

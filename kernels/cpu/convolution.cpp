@@ -29,7 +29,7 @@ Desc filters(const ConvolutionKey& key, Tag tag) {
 struct Window {
   dnnl::memory::dims strides, before, after;
 };
-// oneDNN wants the padding after the image to be what the last window needs, not what was given.
+// The padding after the image is what the last window needs: less than was given where strides skip it.
 Window window_of(const Conv2dShape& s) {
   const int down = (s.P() - 1) * s.stride + s.R - s.H - s.padding;
   const int right = (s.Q() - 1) * s.stride + s.S - s.W - s.padding;

@@ -1,8 +1,8 @@
-#include "apps/support/suggest.h"
+#include "runtime/suggest.h"
 
 #include <algorithm>
 
-namespace clx::app {
+namespace clx {
 
 int edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<int>> d(a.size() + 1, std::vector<int>(b.size() + 1));
@@ -45,4 +45,4 @@ std::string did_you_mean(std::string_view name,
   return near.empty() ? "" : "; did you mean " + std::string(prefix) + near + "?";
 }
 
-}  // namespace clx::app
+}  // namespace clx

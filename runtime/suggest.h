@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace clx::app {
+namespace clx {
 
 /// The number of single-character insertions, deletions, replacements and swaps of neighbours that turn
 /// `a` into `b` (each place touched once).
@@ -20,4 +20,4 @@ std::string did_you_mean(std::string_view name,
                          const std::vector<std::string>& candidates,
                          std::string_view prefix = "");
 
-}  // namespace clx::app
+}  // namespace clx

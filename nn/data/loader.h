@@ -1,0 +1,34 @@
+// The order in which training sees its samples.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace clx::data {
+
+struct OrderOptions {
+  bool shuffle = true;
+  bool drop_last = true;  // leave out the last batch of an epoch if it is not full
+};
+
+/// Batches of sample ids. An epoch's order is a function of (seed, epoch, count) alone: not of the batch
+/// size, the device or the epochs before, so a resumed run continues it.
+class EpochOrder {
+ public:
+  /// Begins with epoch 0. Throws Error if count or batch_size is below 1.
+  EpochOrder(std::int64_t count, std::int64_t batch_size, std::uint64_t seed, const OrderOptions& options = {});
+
+  void start_epoch(int epoch);
+  /// Batches per epoch; 0 if drop_last leaves none.
+  std::int64_t batches() const;
+  /// The ids of batch 0 … batches() − 1. Throws Error outside.
+  std::vector<std::int64_t> batch(std::int64_t index) const;
+
+ private:
+  std::int64_t batch_size_;
+  std::uint64_t seed_;
+  OrderOptions options_;
+  std::vector<std::int64_t> order_;
+};
+
+}  // namespace clx::data
