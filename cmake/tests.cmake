@@ -14,6 +14,26 @@ foreach(area kernels runtime nn xai apps)
   clx_warnings(test_${area})
   gtest_discover_tests(test_${area} PROPERTIES LABELS ${area} TIMEOUT 600 DISCOVERY_TIMEOUT 60)
 endforeach()
+
+# The kernels of these tests are instrumented like those of the product.
+file(GLOB sources CONFIGURE_DEPENDS tests/kernels/emulator*_test.cpp)
+set(flags -Wno-unknown-pragmas -Wno-psabi)
+if(CLX_RACE)
+  list(APPEND flags -fsanitize=thread --param tsan-distinguish-volatile=1)
+endif()
+set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${flags}")
+
+# The kernels again, with other orders of threads and of asynchronous copies.
+if(TARGET test_kernels)
+  set(rev CLX_EMU_ORDER=rev CLX_EMU_ASYNC=early)
+  set(rand1 CLX_EMU_ORDER=rand CLX_EMU_ASYNC=rand CLX_EMU_SEED=1)
+  set(rand2 CLX_EMU_ORDER=rand CLX_EMU_ASYNC=rand CLX_EMU_SEED=2)
+  foreach(variant rev rand1 rand2)
+    add_test(NAME kernels.${variant} COMMAND test_kernels --gtest_brief=1)
+    set_tests_properties(kernels.${variant} PROPERTIES
+      ENVIRONMENT "${${variant}}" LABELS kernels TIMEOUT 1200)
+  endforeach()
+endif()
 if(TARGET test_apps)
   foreach(app train probe explain eval report data bench)
     if(TARGET clx-${app})

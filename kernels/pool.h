@@ -12,8 +12,8 @@ namespace clx::kernels {
 struct PoolShape {
   int N = 0, H = 0, W = 0, C = 0;
   int R = 0, stride = 1, padding = 0;
-  int P() const { return (H + 2 * padding - R) / stride + 1; }
-  int Q() const { return (W + 2 * padding - R) / stride + 1; }
+  constexpr int P() const { return (H + 2 * padding - R) / stride + 1; }
+  constexpr int Q() const { return (W + 2 * padding - R) / stride + 1; }
 };
 
 /// y = max over the window, padding counts as −∞. argmax[n,p,q,c] = r·R + s of the first maximum in
@@ -41,8 +41,8 @@ void average_pool_backward(const Emulated&, int N, int HW, int C, const float* d
 /// channel does not exist. x (N,H,W,C) → y (N,⌈H/stride⌉,⌈W/stride⌉,K).
 struct SubsampleShape {
   int N = 0, H = 0, W = 0, C = 0, K = 0, stride = 1;
-  int P() const { return (H + stride - 1) / stride; }
-  int Q() const { return (W + stride - 1) / stride; }
+  constexpr int P() const { return (H + stride - 1) / stride; }
+  constexpr int Q() const { return (W + stride - 1) / stride; }
 };
 void subsample_forward(const Cpu&, const SubsampleShape&, ConstView x, View y);
 void subsample_forward(const Cuda&, const SubsampleShape&, ConstView x, View y);

@@ -1,8 +1,9 @@
-// One oneDNN convolution, ready to run: primitive, weight reorder, memory descriptors.
+// One oneDNN convolution on one thread, ready to run.
 #pragma once
 
 #include <array>
-#include <unordered_map>
+#include <memory>
+#include <vector>
 
 #include "kernels/conv2d.h"
 #include "kernels/cpu/onednn.h"
@@ -17,13 +18,12 @@ struct ConvolutionKey {
   Conv2dShape shape;
   DType dtype;
   bool bias = false, residual = false, relu = false;
-  int threads = 1;
 
-  std::array<int, 16> numbers() const;
+  std::array<int, 14> numbers() const;
 };
 
-/// Operands of one run in the order of the kind: forward (x, w) → y; backward_data (dy, w) → dx;
-/// backward_weight (x, dy) → dw (f32).
+/// Operands in the order of the kind: forward (x, w) → y; backward_data (dy, w) → dx; backward_weight
+/// (x, dy) → dw (f32). Activations are NHWC; filters are in filter_desc()'s layout.
 struct ConvolutionOperands {
   const void *a, *b;
   void* out;
@@ -31,34 +31,29 @@ struct ConvolutionOperands {
   const void* residual = nullptr;
 };
 
-/// Belongs to one thread: the memory handles inside are set anew by each run.
+/// Immutable: any number of threads may run it at once, each with scratch memory of its own.
 class Convolution {
  public:
   explicit Convolution(const ConvolutionKey& key);
 
-  /// Activations NHWC, filters KRSC, all in place; scratch from the backend.
-  void run(const Cpu& backend, const ConvolutionOperands& operands);
+  void run(const ConvolutionOperands& operands, void* scratch) const;
+  std::size_t scratch_bytes() const { return scratch_desc_.get_size(); }
 
-  /// The calling thread's convolution for `key`, made on first use.
-  static Convolution& cached(const ConvolutionKey& key);
+  /// The filter layout that oneDNN chose, and KRSC.
+  const dnnl::memory::desc& filter_desc() const { return filter_desc_; }
+  const dnnl::memory::desc& krsc_desc() const { return krsc_desc_; }
+
+  /// The convolution for `key`, made on first use. Thread-safe.
+  static std::shared_ptr<const Convolution> cached(const ConvolutionKey& key);
 
  private:
-  using Arguments = std::unordered_map<int, dnnl::memory>;
-
   void make_forward(const ConvolutionKey& key);
   void make_backward_data(const ConvolutionKey& key);
   void make_backward_weight(const ConvolutionKey& key);
-  void finish(const dnnl::primitive& primitive,
-              const dnnl::memory::desc& w,
-              const dnnl::memory::desc& scratchpad,
-              int weight_argument);
 
   ConvolutionKind kind_;
-  dnnl::memory::desc x_desc_, w_desc_, y_desc_;  // as the caller has them
-  dnnl::primitive primitive_, reorder_;
-  bool reorders_ = false;
-  dnnl::memory x_, w_user_, w_, y_, bias_, residual_, scratchpad_, reorder_scratchpad_;
-  Arguments arguments_, reorder_arguments_;
+  dnnl::memory::desc x_desc_, y_desc_, bias_desc_, krsc_desc_, filter_desc_, scratch_desc_;
+  dnnl::primitive primitive_;
 };
 
 }  // namespace clx::kernels

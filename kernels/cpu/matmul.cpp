@@ -34,7 +34,7 @@ void matmul(
     const std::int64_t m = std::min<std::int64_t>(kTileM, s.M - m0),
                        n = std::min<std::int64_t>(kTileN, s.N - n0);
     float* c = C + m0 * s.N + n0;
-    const OneLibraryThread alone;
+    keep_onednn_on_this_thread();
     dnnl::error::wrap_c_api(dnnl_sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', m, n, s.K, 1.0f,
                                        a + (s.transpose_a ? m0 : m0 * lda), lda,
                                        b + (s.transpose_b ? n0 * ldb : n0), ldb, 0.0f, c, s.N),

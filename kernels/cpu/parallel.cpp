@@ -12,18 +12,10 @@
 namespace clx::kernels {
 namespace {
 
-// Debian's oneDNN runs on libgomp's threads, which keep spinning for milliseconds after each
-// primitive. Threads of our own beside them would share the processors with that spinning, so where
-// libgomp is loaded our chunks run on its team; elsewhere on a pool of our own.
-struct OpenMp {
-  using Parallel = void (*)(void (*)(void*), void*, unsigned threads, unsigned flags);
-  using SetThreads = void (*)(int);
-  Parallel parallel = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
-  SetThreads set_threads = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
-};
-const OpenMp& open_mp() {
-  static const OpenMp functions;
-  return functions;
+// A function of a library that may be linked into this process, or null.
+using SetThreads = void (*)(int);
+SetThreads library_function(const char* name) {
+  return reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, name));
 }
 
 int default_threads() {
@@ -34,44 +26,49 @@ int default_threads() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-void limit_blas(int count) {
-  using SetThreads = void (*)(int);
-  static const auto set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
-  if (set) set(count);
-}
-
 std::atomic<int>& thread_count() {
-  static std::atomic<int> count = default_threads();
+  static std::atomic<int> count = [] {
+    // LAPACK's problems here are small and its callers run in chunks.
+    if (const SetThreads set = library_function("openblas_set_num_threads")) set(1);
+    return default_threads();
+  }();
   return count;
 }
 
 thread_local bool serial = false;  // within a chunk or a SerialScope
+thread_local int slot = 0;
 
-// OpenMP's count belongs to the calling thread, so it is told before each use.
-void tell_open_mp(int count) {
-  if (open_mp().set_threads) open_mp().set_threads(count);
-}
-
-// The atomics order every chunk's memory between the threads for readers (and race detectors) that
-// cannot see into libgomp.
 struct Work {
   std::int64_t chunks;
   ChunkFunction f;
   void* data;
-  std::atomic<bool> published{false};
   std::atomic<std::int64_t> next{0};
-  std::atomic<int> finished{0};
+  std::atomic<bool> failed{false};
   std::mutex mutex{};
   std::int64_t failed_chunk = -1;
   std::exception_ptr error{};
-  std::atomic<bool> failed{false};
 };
 
-void do_chunks(void* p) {
+// What chunks find on their thread while it lives.
+class InChunks {
+ public:
+  explicit InChunks(int team_slot, bool alone = true) : outer_serial_(serial), outer_slot_(slot) {
+    serial = alone;
+    slot = team_slot;
+  }
+  ~InChunks() {
+    serial = outer_serial_;
+    slot = outer_slot_;
+  }
+
+ private:
+  bool outer_serial_;
+  int outer_slot_;
+};
+
+void do_chunks(void* p, int team_slot) {
   Work& work = *static_cast<Work*>(p);
-  if (!work.published.load(std::memory_order_acquire)) return;
-  const bool outer = serial;
-  serial = true;
+  const InChunks here(team_slot);
   // Chunks are taken in order, so when one fails all lower ones are done or will report, too.
   while (!work.failed.load(std::memory_order_relaxed)) {
     const std::int64_t chunk = work.next.fetch_add(1, std::memory_order_relaxed);
@@ -87,24 +84,17 @@ void do_chunks(void* p) {
       work.failed.store(true, std::memory_order_relaxed);
     }
   }
-  serial = outer;
-  work.finished.fetch_add(1, std::memory_order_release);
 }
 
-void run_team(int count, void (*job)(void*), void* data) {
-  if (open_mp().parallel) {
-    open_mp().parallel(job, data, static_cast<unsigned>(count), 0);
-  } else {
-    static ThreadPool pool;
-    pool.run(count, job, data);
-  }
+ThreadPool& pool() {
+  static ThreadPool threads;
+  return threads;
 }
 
 }  // namespace
 
 void set_threads(int count) {
   thread_count().store(std::max(1, count));
-  limit_blas(std::max(1, count));
 }
 
 int threads() {
@@ -118,31 +108,31 @@ SerialScope::~SerialScope() {
   serial = outer_;
 }
 
+int team_size() {
+  return serial ? 1 : threads();
+}
+
+int team_slot() {
+  return slot;
+}
+
 void run_chunks(std::int64_t chunks, ChunkFunction f, void* data) {
-  const int count = static_cast<int>(std::min<std::int64_t>(threads(), chunks));
-  if (count <= 1 || serial) {
-    for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
-      f(data, chunk);
-    return;
+  const int count = static_cast<int>(std::min<std::int64_t>(team_size(), chunks));
+  if (count > 1) {
+    Work work{.chunks = chunks, .f = f, .data = data};
+    if (pool().run(count, do_chunks, &work)) {
+      if (work.error) std::rethrow_exception(work.error);
+      return;
+    }
   }
-  Work work{.chunks = chunks, .f = f, .data = data};
-  work.published.store(true, std::memory_order_release);
-  run_team(count, do_chunks, &work);
-  work.finished.load(std::memory_order_acquire);
-  if (work.error) std::rethrow_exception(work.error);
+  const InChunks here(0, serial || chunks > 1);  // a single chunk may have a team for its own chunks
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
+    f(data, chunk);
 }
 
-int set_library_threads() {
-  const int count = serial ? 1 : threads();
-  tell_open_mp(count);
-  return count;
-}
-
-OneLibraryThread::OneLibraryThread() {
-  tell_open_mp(1);
-}
-OneLibraryThread::~OneLibraryThread() {
-  set_library_threads();
+void keep_onednn_on_this_thread() {
+  static const SetThreads set = library_function("omp_set_num_threads");
+  if (set) set(1);
 }
 
 }  // namespace clx::kernels

@@ -17,8 +17,8 @@ void run_chunks(std::int64_t chunks, ChunkFunction f, void* data);
 
 /// Calls f(i) for i in [0, chunks), on several threads, in no order; returns when all are done. Chunks
 /// write disjoint memory; sums go to one place per chunk and are combined by the caller in chunk
-/// order, so that the number of threads changes no bit. A call from within a chunk runs on that
-/// chunk's thread.
+/// order, so that the number of threads changes no bit. A call from within a chunk, and one while
+/// another thread's chunks run, is done by the calling thread alone.
 /// Throws: what f threw, from the lowest chunk that threw; later chunks may then not have run.
 template <class F>
 void parallel_for(std::int64_t chunks, F&& f) {
@@ -35,17 +35,15 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, F&& f) {
                [&](std::int64_t chunk) { f(chunk * grain, std::min(n, (chunk + 1) * grain)); });
 }
 
-/// Gives the next oneDNN calls of this thread the number of threads that kernels use here: threads(),
-/// or 1 within a chunk. Returns that number.
-int set_library_threads();
+/// At most how many threads a parallel_for called here would use: threads(), or 1 within a chunk.
+int team_size();
 
-/// Within its scope, the oneDNN calls of this thread use one thread.
-class OneLibraryThread {
- public:
-  OneLibraryThread();
-  ~OneLibraryThread();
-  OneLibraryThread(const OneLibraryThread&) = delete;
-  OneLibraryThread& operator=(const OneLibraryThread&) = delete;
-};
+/// Within a chunk: which of the team's threads this is, 0 … team_size() − 1 of the call; for scratch
+/// memory that chunks of one thread share.
+int team_slot();
+
+/// Makes oneDNN run on the calling thread alone: our chunks are its only parallelism. To be called
+/// before each use, since OpenMP keeps its number of threads per thread.
+void keep_onednn_on_this_thread();
 
 }  // namespace clx::kernels

@@ -10,9 +10,6 @@
 
 #include "kernels/bf16.h"
 
-// The vectors never cross a call that is not inlined, so the calling convention does not matter.
-#pragma GCC diagnostic ignored "-Wpsabi"
-
 namespace clx::kernels {
 
 inline constexpr int kLanes = 16;

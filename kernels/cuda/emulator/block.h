@@ -75,6 +75,7 @@ struct Wgmma {
   std::uint64_t a = 0, b = 0;
   int n = 0, lead = 0;
   bool accumulate = false, transpose_a = false, transpose_b = false;
+  Site site;
   const void* pc = nullptr;
   Clock issued;
 };
@@ -167,7 +168,8 @@ void reset_shared(Worker&, std::size_t dynamic_bytes);
 /// Throws KernelError if a red zone was written.
 void check_red_zones(Worker&);
 bool in_shared(const void*);
+bool inside_shared_array(const void* p, std::size_t bytes);
 /// Fails unless the bytes lie in arrays of this block.
-void require_shared(const void* p, std::size_t bytes, const char* what);
+void require_shared(const void* p, std::size_t bytes, const char* what, Site);
 
 }  // namespace clx::emulator

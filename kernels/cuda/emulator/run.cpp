@@ -159,6 +159,8 @@ void run_blocks(Grid& g, std::size_t index) {
     for (std::uint64_t i = g.next++; i < g.blocks; i = g.next++)
       run_block(w, static_cast<std::uint32_t>(g.config.order == Order::reverse ? g.blocks - 1 - i : i));
   } catch (...) {
+    for (auto& fiber : w.fibers)
+      fiber.started = false;  // they stand in the middle of the kernel
     const std::lock_guard lock(g.mutex);
     if (!g.error) g.error = std::current_exception();
     g.next = g.blocks;

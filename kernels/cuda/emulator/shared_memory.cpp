@@ -85,11 +85,17 @@ unsigned char* shared_pointer(std::uint32_t address) {
   return worker->arena + (address - kSharedWindow);
 }
 
-void require_shared(const void* p, std::size_t bytes, const char* what) {
+bool inside_shared_array(const void* p, std::size_t bytes) {
   const auto* byte = static_cast<const unsigned char*>(p);
   for (const auto& array : worker->arrays)
-    if (byte >= array.data && byte + bytes <= array.data + array.bytes) return;
-  fail("%s: %p is outside the block's shared memory", what, p);
+    if (byte >= array.data && byte + bytes <= array.data + array.bytes) return true;
+  return false;
+}
+
+void require_shared(const void* p, std::size_t bytes, const char* what, Site site) {
+  if (!inside_shared_array(p, bytes))
+    fail("%s at %s:%u: %zu bytes at %p are not in an array of the block", what, site.file, site.line, bytes,
+         p);
 }
 
 void before_atomic(const void* p, std::size_t bytes) {

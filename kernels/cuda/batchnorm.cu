@@ -1,0 +1,214 @@
+// What: statistics of x (M,C) over its rows, and normalisation with residual and ReLU in one pass.
+// Who: blocks of 256 threads as (channels, rows); a thread keeps 8 channels (1 if C is no multiple of 8 or
+// memory
+//   is unaligned), holds their coefficients in registers and strides over the rows. Sums over rows have two
+//   stages: a tree within the block, then one block per 32 channels over the blocks' results. No atomics.
+// Where: 24 KiB of shared memory for the tree; partial results in the workspace, ≤ 1024 rows of C.
+// Limit: memory. Bytes per element of size s: statistics s; apply 2s (3s with residual), + 1/8 for ReLU's
+// mask.
+#include "kernels/batchnorm.h"
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cuda/batchnorm.cuh"
+#include "kernels/cuda/channels.cuh"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/pack.cuh"
+
+namespace clx::kernels {
+namespace {
+
+/// Count, mean and Σ(x − mean)² of a set; `+=` merges two sets without cancellation.
+/// Source: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances",
+/// 1979, eq. 2.1.
+struct Moments {
+  float n, mean, m2;
+  __device__ Moments& operator+=(const Moments& other) {
+    if (other.n == 0) return *this;
+    const float total = n + other.n, delta = other.mean - mean, share = other.n / total;
+    mean += delta * share;
+    m2 += other.m2 + delta * delta * (n * share);
+    n = total;
+    return *this;
+  }
+};
+
+// A thread sums differences from its own first value: that value is one of the set, so the cancellation in
+// q − s²/n costs at most n roundings of Σ(x − mean)², whatever the mean is.
+template <class T, int V>
+__global__ void __launch_bounds__(kChannelThreads)
+    statistics_kernel(BatchNormShape shape, const T* __restrict__ x, Moments* __restrict__ partial) {
+  const int c = first_channel<V>();
+  Moments moments[V];
+#pragma unroll
+  for (int v = 0; v < V; ++v)
+    moments[v] = {0, 0, 0};
+  std::int64_t m = first_row();
+  if (c < shape.C && m < shape.M) {
+    float shift[V], s[V] = {}, q[V] = {};
+    int n = 0;
+    load<V>(x + m * shape.C + c, shift);
+#pragma unroll 4
+    for (; m < shape.M; m += row_stride(), ++n) {
+      float value[V];
+      load<V>(x + m * shape.C + c, value);
+#pragma unroll
+      for (int v = 0; v < V; ++v) {
+        const float d = value[v] - shift[v];
+        s[v] += d;
+        q[v] += d * d;
+      }
+    }
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      const float mean = s[v] / n, m2 = q[v] - s[v] * mean;
+      moments[v] = {static_cast<float>(n), shift[v] + mean, m2 < 0 ? 0 : m2};
+    }
+  }
+  fold_rows(moments);
+  if (threadIdx.y == 0 && c < shape.C) {
+#pragma unroll
+    for (int v = 0; v < V; ++v)
+      partial[std::size_t(blockIdx.y) * shape.C + c + v] = moments[v];
+  }
+}
+
+__global__ void __launch_bounds__(kChannelThreads) finish_statistics_kernel(BatchNormShape shape,
+                                                                            int blocks,
+                                                                            const Moments* partial,
+                                                                            float eps,
+                                                                            float momentum,
+                                                                            float* mean,
+                                                                            float* inv_std,
+                                                                            float* running_mean,
+                                                                            float* running_var) {
+  const int c = first_channel<1>();
+  const Moments total = fold_blocks(blocks, shape.C, partial, c);
+  if (threadIdx.y != 0 || c >= shape.C) return;
+  const float M = static_cast<float>(shape.M), var = total.m2 / M;
+  mean[c] = total.mean;
+  inv_std[c] = 1 / sqrtf(var + eps);
+  if (running_mean == nullptr) return;
+  const float unbiased = total.m2 / (shape.M > 1 ? M - 1 : 1.0f);
+  running_mean[c] = (1 - momentum) * running_mean[c] + momentum * total.mean;
+  running_var[c] = (1 - momentum) * running_var[c] + momentum * unbiased;
+}
+
+struct Coefficients {
+  const float *gamma, *beta, *mean, *inv_std;
+};
+
+template <class T, int V>
+__global__ void __launch_bounds__(kChannelThreads) apply_kernel(BatchNormShape shape,
+                                                                const T* __restrict__ x,
+                                                                const T* __restrict__ residual,
+                                                                Coefficients coefficients,
+                                                                bool relu,
+                                                                T* __restrict__ y,
+                                                                std::uint8_t* __restrict__ saved) {
+  const int c = first_channel<V>();
+  const bool live = c < shape.C;
+  float mean[V] = {}, scale[V] = {}, shift[V] = {};
+  if (live) {
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      mean[v] = coefficients.mean[c + v];
+      scale[v] = coefficients.gamma[c + v] * coefficients.inv_std[c + v];
+      shift[v] = coefficients.beta[c + v];
+    }
+  }
+#pragma unroll 2
+  for (std::int64_t m = first_row(); m < shape.M; m += row_stride()) {
+    const std::int64_t i = m * shape.C + c;
+    unsigned passed = 0;
+    if (live) {
+      float value[V];
+      load<V>(x + i, value);
+#pragma unroll
+      for (int v = 0; v < V; ++v)
+        value[v] = (value[v] - mean[v]) * scale[v] + shift[v];
+      if (residual != nullptr) {
+        float r[V];
+        load<V>(residual + i, r);
+#pragma unroll
+        for (int v = 0; v < V; ++v)
+          value[v] += r[v];
+      }
+      if (relu) {
+#pragma unroll
+        for (int v = 0; v < V; ++v) {
+          passed |= (value[v] > 0 ? 1u : 0u) << v;
+          value[v] = value[v] <= 0 ? 0 : value[v];  // NaN stays
+        }
+      }
+      store<V>(y + i, value);
+    }
+    if (relu && (live || V == 1)) store_mask<V>(saved + m * mask_row_bytes(shape.C), c, passed);
+  }
+}
+
+__global__ void __launch_bounds__(kChannelThreads)
+    inv_std_kernel(int C, const float* running_var, float eps, float* inv_std) {
+  const int c = blockIdx.x * blockDim.x + threadIdx.x;
+  if (c < C) inv_std[c] = 1 / sqrtf(running_var[c] + eps);
+}
+
+}  // namespace
+
+std::size_t batchnorm_saved_bytes(const Gpu&, BatchNormShape shape, bool relu) {
+  return relu ? static_cast<std::size_t>(shape.M) * mask_row_bytes(shape.C) : 0;
+}
+
+void batchnorm_statistics(const Gpu& b,
+                          BatchNormShape shape,
+                          ConstView x,
+                          float eps,
+                          float momentum,
+                          float* mean,
+                          float* inv_std,
+                          float* running_mean,
+                          float* running_var) {
+  with_float_type(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    with_pack(shape.C % kPack == 0 && aligned(x.data), [&](auto width) {
+      constexpr int V = width;
+      const ChannelGrid tiles = channel_grid(shape.M, shape.C, V, kBatchNormDepth);
+      const int blocks = static_cast<int>(tiles.grid.y);
+      auto* partial = static_cast<Moments*>(b.workspace(sizeof(Moments) * blocks * shape.C));
+      launch(statistics_kernel<T, V>, tiles.grid, tiles.block, 0, b, shape, x.as<T>(), partial);
+      const ChannelGrid finish = finish_grid(shape.C);
+      launch(finish_statistics_kernel, finish.grid, finish.block, 0, b, shape, blocks, partial, eps, momentum,
+             mean, inv_std, running_mean, running_var);
+    });
+  });
+}
+
+void batchnorm_apply(const Gpu& b,
+                     BatchNormShape shape,
+                     ConstView x,
+                     ConstView residual,
+                     const float* gamma,
+                     const float* beta,
+                     const float* mean,
+                     const float* inv_std,
+                     bool relu,
+                     View y,
+                     void* saved) {
+  with_float_type(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    with_pack(shape.C % kPack == 0 && aligned(x.data, residual.data, y.data), [&](auto width) {
+      constexpr int V = width;
+      const ChannelGrid tiles = channel_grid(shape.M, shape.C, V, kBatchNormDepth);
+      launch(apply_kernel<T, V>, tiles.grid, tiles.block, 0, b, shape, x.as<T>(), residual.as<T>(),
+             Coefficients{gamma, beta, mean, inv_std}, relu, y.as<T>(), static_cast<std::uint8_t*>(saved));
+    });
+  });
+}
+
+void batchnorm_inv_std(const Gpu& b, int C, const float* running_var, float eps, float* inv_std) {
+  const int blocks = (C + kChannelThreads - 1) / kChannelThreads;
+  launch(inv_std_kernel, dim3(blocks), dim3(kChannelThreads), 0, b, C, running_var, eps, inv_std);
+}
+
+}  // namespace clx::kernels

@@ -1,0 +1,221 @@
+// Inline PTX of Hopper (sm_90a): mbarriers, TMA loads and wgmma, each with its host twin. A kernel that
+// uses them is compiled for older GPUs too and traps there: its launcher asks compute_capability first.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+
+#include "kernels/cuda/ptx.h"
+
+#ifdef __CUDACC__
+#include <cuda.h>  // CUtensorMap; the encoder is found at run time
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL) || !defined(__CUDA_ARCH__)
+#define CLX_PTX_SM90(...) asm volatile(__VA_ARGS__)
+#else
+#define CLX_PTX_SM90(...) __trap()
+#endif
+#endif
+
+namespace clx::kernels::ptx {
+
+/// How 16-byte chunks of a tile are permuted in shared memory; the values of wgmma's descriptor.
+enum class Swizzle : std::uint32_t { none = 0, bytes_128 = 1, bytes_64 = 2, bytes_32 = 3 };
+
+inline namespace CLX_GPU_TARGET {
+
+#ifdef __CUDACC__
+using TensorMap = CUtensorMap;
+#else
+using TensorMap = emulator::TensorMap;
+#endif
+
+/// Prepares a barrier in shared memory for `count` arrivals per phase. One thread does it; then
+/// mbarrier_init_fence, and __syncthreads before anyone uses it.
+CLX_PTX void mbarrier_init(std::uint64_t* barrier, std::uint32_t count CLX_PTX_SITE) {
+#ifdef __CUDACC__
+  CLX_PTX_SM90("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(count)
+               : "memory");
+#else
+  emulator::mbarrier_init(barrier, count, site);
+#endif
+}
+
+/// Makes initialised barriers visible to TMA.
+CLX_PTX void mbarrier_init_fence() {
+#ifdef __CUDACC__
+  CLX_PTX_SM90("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+}
+
+CLX_PTX void mbarrier_arrive(std::uint64_t* barrier CLX_PTX_SITE) {
+#ifdef __CUDACC__
+  CLX_PTX_SM90("mbarrier.arrive.release.cta.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier))
+               : "memory");
+#else
+  emulator::mbarrier_arrive(barrier, 0, site);
+#endif
+}
+
+/// Arrives, and lets the phase end only after `bytes` more have been written by TMA loads.
+CLX_PTX void mbarrier_arrive_expect(std::uint64_t* barrier, std::uint32_t bytes CLX_PTX_SITE) {
+#ifdef __CUDACC__
+  CLX_PTX_SM90(
+      "mbarrier.arrive.expect_tx.release.cta.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
+      "r"(bytes)
+      : "memory");
+#else
+  emulator::mbarrier_arrive(barrier, bytes, site);
+#endif
+}
+
+/// Waits for the end of the phase with this parity: 0 for the first, 1 for the second, and so on.
+CLX_PTX void mbarrier_wait(std::uint64_t* barrier, std::uint32_t parity CLX_PTX_SITE) {
+#ifdef __CUDACC__
+  CLX_PTX_SM90(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}" ::"r"(shared_address(barrier)),
+      "r"(parity)
+      : "memory");
+#else
+  emulator::mbarrier_wait(barrier, parity, site);
+#endif
+}
+
+/// Orders this thread's earlier stores to shared memory before later reads by wgmma and TMA; a barrier
+/// for the other threads follows.
+CLX_PTX void fence_proxy_async() {
+#ifdef __CUDACC__
+  CLX_PTX_SM90("fence.proxy.async.shared::cta;" ::: "memory");
+#else
+  emulator::fence_proxy_async();
+#endif
+}
+
+/// One thread loads the box of `map` at (row, col) into shared memory; elements outside the matrix are
+/// zero. Completes `barrier` by the bytes of the whole box. `to` is aligned to 1024, 512, 256 or 128 bytes
+/// for swizzles of 128, 64, 32 bytes and none.
+CLX_PTX void tma_load_2d(
+    void* to, const TensorMap& map, int col, int row, std::uint64_t* barrier CLX_PTX_SITE) {
+#ifdef __CUDACC__
+  CLX_PTX_SM90(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%3, %4}], [%2];" ::"r"(shared_address(to)),
+      "l"(&map), "r"(shared_address(barrier)), "r"(col), "r"(row)
+      : "memory");
+#else
+  emulator::tma_load_2d(to, map, col, row, barrier, site);
+#endif
+}
+
+/// Orders register and shared-memory accesses before the next wgmma. All 128 threads of the warpgroup,
+/// as for the next four.
+CLX_PTX void wgmma_fence(CLX_PTX_ONLY_SITE) {
+#ifdef __CUDACC__
+  CLX_PTX_SM90("wgmma.fence.sync.aligned;" ::: "memory");
+#else
+  emulator::wgmma_fence(site);
+#endif
+}
+
+/// Ends a group of wgmmas.
+CLX_PTX void wgmma_commit(CLX_PTX_ONLY_SITE) {
+#ifdef __CUDACC__
+  CLX_PTX_SM90("wgmma.commit_group.sync.aligned;" ::: "memory");
+#else
+  emulator::wgmma_commit(site);
+#endif
+}
+
+/// Waits until at most kPending groups are in flight. Accumulators are not touched before.
+template <int kPending>
+CLX_PTX void wgmma_wait(CLX_PTX_ONLY_SITE) {
+#ifdef __CUDACC__
+  CLX_PTX_SM90("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+#else
+  emulator::wgmma_wait(kPending, site);
+#endif
+}
+
+/// The descriptor of an operand in shared memory: its address and byte strides between core matrices.
+/// K-major with swizzle: `stride` = bytes from 8 rows to the next 8, `leading` is ignored; a step of 16
+/// along k adds 32 bytes (descriptor + 2). MN-major: `leading` = bytes between atoms along mn, `stride` =
+/// bytes between groups of 8 along k.
+/// Source: PTX ISA, "Matrix Descriptor Format" of wgmma.
+CLX_PTX std::uint64_t wgmma_descriptor(std::uint32_t address,
+                                       std::uint32_t leading,
+                                       std::uint32_t stride,
+                                       Swizzle swizzle) {
+  const auto field = [](std::uint32_t bytes) { return std::uint64_t((bytes & 0x3FFFFu) >> 4); };
+  return field(address) | field(leading) << 16 | field(stride) << 32 | std::uint64_t(swizzle) << 62;
+}
+
+/// d (64×64, f32) += or, if `accumulate` is false, = a (64×16, bf16) · b (16×64, bf16), operands in shared
+/// memory. kTransposeA/B: the operand is MN-major instead of K-major. Thread t of the warpgroup holds in
+/// d[4·j + 2·h + i] element (16·(t/32) + (t%32)/4 + 8·h, 8·j + 2·(t%4) + i).
+template <bool kTransposeA, bool kTransposeB>
+CLX_PTX void wgmma_m64n64k16_bf16(float (&d)[32],
+                                  std::uint64_t a,
+                                  std::uint64_t b,
+                                  bool accumulate CLX_PTX_SITE) {
+#ifdef __CUDACC__
+  CLX_PTX_SM90(
+      "{\n"
+      ".reg .pred p;\n"
+      "setp.ne.b32 p, %34, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+      "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
+      "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}, "
+      "%32, %33, p, 1, 1, %35, %36;\n"
+      "}"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
+        "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]),
+        "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]),
+        "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]),
+        "+f"(d[30]), "+f"(d[31])
+      : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(kTransposeA)), "n"(int(kTransposeB)));
+#else
+  emulator::wgmma_bf16(d, 64, a, b, accumulate, kTransposeA, kTransposeB, site);
+#endif
+}
+
+/// Describes a row-major bf16 matrix in global memory, and the box that one load brings, for TMA. Base and
+/// `row_bytes` are multiples of 16; the box is at most 256×256 and its rows fit the swizzle.
+/// Throws: std::runtime_error for a matrix that TMA cannot read.
+inline TensorMap make_tensor_map_2d(const void* base,
+                                    std::uint64_t rows,
+                                    std::uint64_t cols,
+                                    std::uint64_t row_bytes,
+                                    std::uint32_t box_rows,
+                                    std::uint32_t box_cols,
+                                    Swizzle swizzle) {
+  void* const memory = const_cast<void*>(base);
+#ifdef __CUDACC__
+  void* entry = nullptr;
+  cudaDriverEntryPointQueryResult found;
+  cuda_check(
+      cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault, &found),
+      "cuTensorMapEncodeTiled");
+  if (!entry) throw std::runtime_error("make_tensor_map_2d: the driver has no cuTensorMapEncodeTiled");
+  constexpr CUtensorMapSwizzle kSwizzles[] = {CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                                              CU_TENSOR_MAP_SWIZZLE_64B, CU_TENSOR_MAP_SWIZZLE_32B};
+  const cuuint64_t sizes[2] = {cols, rows}, strides[1] = {row_bytes};
+  const cuuint32_t box[2] = {box_cols, box_rows}, steps[2] = {1, 1};
+  TensorMap map;
+  const CUresult result = reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(entry)(
+      &map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, memory, sizes, strides, box, steps,
+      CU_TENSOR_MAP_INTERLEAVE_NONE, kSwizzles[static_cast<int>(swizzle)], CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
+      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (result != CUDA_SUCCESS) throw std::runtime_error("make_tensor_map_2d: TMA cannot read this matrix");
+  return map;
+#else
+  return emulator::make_tensor_map(memory, rows, cols, row_bytes, box_rows, box_cols,
+                                   static_cast<std::uint32_t>(swizzle));
+#endif
+}
+
+}  // namespace CLX_GPU_TARGET
+}  // namespace clx::kernels::ptx

@@ -1,0 +1,246 @@
+// The convolutions' CUDA kernels, executed by the emulator, against integer loops.
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <random>
+#include <sstream>
+#include <string>
+
+#include "kernels/conv2d.h"
+#include "tests/kernels/emulated_numbers.h"
+
+namespace clx::tests {
+namespace {
+
+using kernels::Conv2dEpilogue;
+using kernels::Conv2dShape;
+using kernels::Math;
+
+/// How products are formed: each a kernel family of its own.
+struct Precision {
+  DType dtype;
+  Math math;
+  const char* name;
+};
+constexpr Precision kF32{DType::f32, Math::f32, "f32"}, kTf32{DType::f32, Math::tf32, "tf32"},
+    kBf16{DType::bf16, Math::f32, "bf16"};
+constexpr Precision kPrecisions[] = {kF32, kTf32, kBf16};
+
+std::string describe(const Conv2dShape& s, const Precision& precision) {
+  std::ostringstream text;
+  text << precision.name << " x(" << s.N << "," << s.H << "," << s.W << "," << s.C << ") w(" << s.K << ","
+       << s.R << "," << s.S << ") stride " << s.stride << " padding " << s.padding;
+  return text.str();
+}
+
+/// Calls f(index in x, index in w, index in y) for every product of the convolution.
+template <class F>
+void for_each_product(const Conv2dShape& s, F&& f) {
+  for (int n = 0; n < s.N; ++n)
+    for (int p = 0; p < s.P(); ++p)
+      for (int q = 0; q < s.Q(); ++q)
+        for (int r = 0; r < s.R; ++r)
+          for (int t = 0; t < s.S; ++t) {
+            const int h = p * s.stride + r - s.padding, w = q * s.stride + t - s.padding;
+            if (h < 0 || h >= s.H || w < 0 || w >= s.W) continue;
+            const std::size_t x = ((std::size_t(n) * s.H + h) * s.W + w) * s.C;
+            const std::size_t y = ((std::size_t(n) * s.P() + p) * s.Q() + q) * s.K;
+            for (int k = 0; k < s.K; ++k)
+              for (int c = 0; c < s.C; ++c)
+                f(x + c, ((std::size_t(k) * s.R + r) * s.S + t) * s.C + c, y + k);
+          }
+}
+
+std::int64_t x_size(const Conv2dShape& s) {
+  return std::int64_t(s.N) * s.H * s.W * s.C;
+}
+std::int64_t w_size(const Conv2dShape& s) {
+  return std::int64_t(s.K) * s.R * s.S * s.C;
+}
+std::int64_t y_size(const Conv2dShape& s) {
+  return std::int64_t(s.N) * s.P() * s.Q() * s.K;
+}
+
+struct Epilogue {
+  bool bias = false, residual = false, relu = false;
+};
+
+class Conv2dKernel : public testing::Test {
+ protected:
+  /// `offset`: elements by which inputs and outputs miss their alignment.
+  void expect_forward(const Conv2dShape& s,
+                      const Precision& precision,
+                      Epilogue epilogue = {},
+                      int offset = 0) {
+    const Integers x = random_integers(random_, x_size(s)), w = random_integers(random_, w_size(s));
+    const Integers bias = random_integers(random_, s.K, 20),
+                   residual = random_integers(random_, y_size(s), 20);
+    Integers exact(y_size(s));
+    for_each_product(s, [&](std::size_t i, std::size_t j, std::size_t o) { exact[o] += x[i] * w[j]; });
+    for (std::size_t o = 0; o < exact.size(); ++o) {
+      if (epilogue.bias) exact[o] += bias[o % std::size_t(s.K)];
+      if (epilogue.residual) exact[o] += residual[o];
+      if (epilogue.relu) exact[o] = std::max<std::int64_t>(exact[o], 0);
+    }
+    const EmulatedArray X(x, precision.dtype, offset), W(w, precision.dtype, offset);
+    const EmulatedArray Bias(bias, DType::f32), Residual(residual, precision.dtype, offset);
+    const EmulatedArray Y(y_size(s), precision.dtype, offset);
+    Conv2dEpilogue e;
+    if (epilogue.bias) e.bias = Bias.floats();
+    if (epilogue.residual) e.residual = Residual.view();
+    e.relu = epilogue.relu;
+    kernels::conv2d_forward(device_(), s, precision.math, X.view(), W.view(), e, Y.view());
+    EXPECT_EQ(difference(Y, exact), "") << "forward " << describe(s, precision);
+  }
+
+  void expect_backward_data(const Conv2dShape& s, const Precision& precision, int offset = 0) {
+    const Integers dy = random_integers(random_, y_size(s)), w = random_integers(random_, w_size(s));
+    Integers exact(x_size(s));
+    for_each_product(s, [&](std::size_t i, std::size_t j, std::size_t o) { exact[i] += dy[o] * w[j]; });
+    const EmulatedArray Dy(dy, precision.dtype, offset), W(w, precision.dtype, offset);
+    const EmulatedArray Dx(x_size(s), precision.dtype, offset);
+    kernels::conv2d_backward_data(device_(), s, precision.math, Dy.view(), W.view(), Dx.view());
+    EXPECT_EQ(difference(Dx, exact), "") << "backward_data " << describe(s, precision);
+  }
+
+  void expect_backward_weight(const Conv2dShape& s, const Precision& precision, int offset = 0) {
+    const Integers x = random_integers(random_, x_size(s)), dy = random_integers(random_, y_size(s));
+    Integers exact(w_size(s));
+    for_each_product(s, [&](std::size_t i, std::size_t j, std::size_t o) { exact[j] += x[i] * dy[o]; });
+    const EmulatedArray X(x, precision.dtype, offset), Dy(dy, precision.dtype, offset);
+    const EmulatedArray Dw(w_size(s), DType::f32, offset);
+    kernels::conv2d_backward_weight(device_(), s, precision.math, X.view(), Dy.view(), Dw.floats());
+    EXPECT_EQ(difference(Dw, exact), "") << "backward_weight " << describe(s, precision);
+  }
+
+  void expect_all(const Conv2dShape& s, const Precision& precision, int offset = 0) {
+    expect_forward(s, precision, {}, offset);
+    expect_backward_data(s, precision, offset);
+    expect_backward_weight(s, precision, offset);
+  }
+
+  int pick(std::initializer_list<int> values) {
+    return values.begin()[std::uniform_int_distribution<std::size_t>(0, values.size() - 1)(random_)];
+  }
+
+  /// Any geometry: more filters than pixels, padding wider than the filter, strides that skip the filter.
+  Conv2dShape random_shape(std::initializer_list<int> channels) {
+    Conv2dShape s;
+    s.N = pick({1, 2, 3});
+    s.C = pick(channels), s.K = pick(channels);
+    s.R = pick({1, 2, 3, 3, 5}), s.S = pick({1, 2, 3, 3, 4});
+    s.stride = pick({1, 1, 2, 3}), s.padding = pick({0, 1, 2});
+    s.H = std::max(pick({1, 2, 4, 5, 7, 8, 9}), s.R - 2 * s.padding);
+    s.W = std::max(pick({1, 2, 3, 6, 7, 8, 10}), s.S - 2 * s.padding);
+    return s;
+  }
+
+  void expect_random_shapes(const Precision& precision, int count) {
+    for (int i = 0; i < count && !HasFailure(); ++i)
+      expect_all(random_shape({1, 2, 3, 5, 8, 12, 16, 24, 40}), precision);
+    for (int i = 0; i < count && !HasFailure(); ++i)  // by chunks of 16 bytes
+      expect_all(random_shape({8, 16, 24, 72}), precision);
+  }
+
+  std::mt19937 random_{2024};
+  EmulatedDevice device_;
+};
+
+TEST_F(Conv2dKernel, MatchesIntegerLoopsInF32) {
+  expect_random_shapes(kF32, 50);
+}
+
+TEST_F(Conv2dKernel, MatchesIntegerLoopsInTf32) {
+  expect_random_shapes(kTf32, 50);
+}
+
+TEST_F(Conv2dKernel, MatchesIntegerLoopsInBf16) {
+  expect_random_shapes(kBf16, 50);
+}
+
+TEST_F(Conv2dKernel, AddsBiasAndResidualBeforeReLU) {
+  for (const Precision& precision : kPrecisions) {
+    for (int parts = 0; parts < 8; ++parts) {
+      const Epilogue epilogue{(parts & 1) != 0, (parts & 2) != 0, (parts & 4) != 0};
+      expect_forward({2, 5, 6, 8, 24, 3, 3, 1, 1}, precision, epilogue);  // pairs of results
+      expect_forward({1, 5, 6, 3, 7, 3, 3, 2, 1}, precision, epilogue);   // single ones
+    }
+  }
+}
+
+TEST_F(Conv2dKernel, TakesFirstLayersOfThreeChannels) {
+  for (const Precision& precision : kPrecisions) {
+    expect_all({2, 11, 9, 3, 64, 3, 3, 1, 1}, precision);
+    expect_all({1, 23, 17, 3, 40, 7, 7, 2, 3}, precision);
+  }
+}
+
+TEST_F(Conv2dKernel, TakesMemoryThatIsNotAligned) {
+  for (const Precision& precision : kPrecisions)
+    expect_all({2, 6, 5, 16, 24, 3, 3, 1, 1}, precision, 1);
+}
+
+TEST_F(Conv2dKernel, LeavesZerosWhereNoFilterTouchesTheImage) {
+  for (const Precision& precision : kPrecisions)
+    expect_all({1, 9, 10, 8, 16, 1, 2, 4, 0}, precision);
+}
+
+// Results of at least 128 large tiles, one row past or short of a tile, take the kernels with large tiles.
+TEST_F(Conv2dKernel, MatchesWithLargeTiles) {
+  for (const Precision& precision : kPrecisions) {
+    expect_forward({1, 127, 129, 40, 72, 1, 1, 1, 0}, precision);
+    expect_backward_data({1, 127, 129, 72, 40, 1, 1, 1, 0}, precision);
+    expect_backward_data({1, 130, 131, 72, 8, 3, 3, 2, 1}, precision);
+  }
+}
+
+TEST_F(Conv2dKernel, MatchesWithTallTiles) {
+  for (const Precision& precision : {kTf32, kBf16}) {
+    expect_forward({2, 91, 91, 8, 24, 3, 3, 1, 1}, precision);
+    expect_backward_data({2, 91, 91, 24, 8, 3, 3, 1, 1}, precision);
+  }
+}
+
+TEST_F(Conv2dKernel, AddsUpTheRunsOfTheWeightGradient) {
+  for (const Precision& precision : kPrecisions) {
+    expect_backward_weight({2, 25, 24, 24, 72, 3, 3, 1, 1}, precision);  // large tiles
+    expect_backward_weight({3, 25, 24, 8, 16, 2, 3, 1, 1}, precision);   // small tiles
+    expect_backward_weight({3, 49, 24, 16, 8, 2, 3, 2, 1}, precision);
+  }
+}
+
+TEST_F(Conv2dKernel, RoundsFactorsToTf32OnlyWhereAsked) {
+  const Conv2dShape s{1, 1, 1, 8, 8, 1, 1, 1, 0};
+  EmulatedArray x(Integers(8, 0), DType::f32), w(Integers(64, 1), DType::f32);
+  x.set(0, 1.f + 0x1p-12f);
+  const EmulatedArray y(8, DType::f32);
+  conv2d_forward(device_(), s, Math::f32, x.view(), w.view(), {}, y.view());
+  EXPECT_EQ(y.values(), std::vector<float>(8, 1.f + 0x1p-12f));
+  conv2d_forward(device_(), s, Math::tf32, x.view(), w.view(), {}, y.view());
+  EXPECT_EQ(y.values(), std::vector<float>(8, 1.f));
+}
+
+// An image's result does not depend on its batch, although the batch chooses the tile.
+TEST_F(Conv2dKernel, GivesAnImageTheSameBitsInAnyBatch) {
+  Conv2dShape s{65, 16, 16, 16, 72, 1, 1, 1, 0};
+  const auto thirds = [&](std::int64_t size) {
+    std::vector<float> values;
+    for (const std::int64_t i : random_integers(random_, size, 1000))
+      values.push_back(static_cast<float>(i) / 3.f);
+    return values;
+  };
+  for (const Precision& precision : kPrecisions) {
+    const EmulatedArray x(thirds(x_size(s)), precision.dtype), w(thirds(w_size(s)), precision.dtype);
+    const EmulatedArray batch(y_size(s), precision.dtype);
+    kernels::conv2d_forward(device_(), s, precision.math, x.view(), w.view(), {}, batch.view());
+    Conv2dShape one = s;
+    one.N = 1;
+    const EmulatedArray alone(y_size(one), precision.dtype);
+    kernels::conv2d_forward(device_(), one, precision.math, x.view(), w.view(), {}, alone.view());
+    std::vector<float> first = batch.values();
+    first.resize(std::size_t(y_size(one)));
+    EXPECT_EQ(first, alone.values()) << precision.name;
+  }
+}
+
+}  // namespace
+}  // namespace clx::tests
