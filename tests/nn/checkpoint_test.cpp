@@ -34,7 +34,8 @@ std::vector<float> scores_of(Model& model) {
   return model.forward(tests::images(3, 8)).to_host();
 }
 
-const data::DatasetInfo kInfo{"shapes", {"a \"quoted\" name", "b, c", "ö", ""}, {0.1f, 0.2f, 0.3f}, {0.4f, 0.5f, 0.6f}};
+const data::DatasetInfo kInfo{
+    "shapes", {"a \"quoted\" name", "b, c", "ö", ""}, {0.1f, 0.2f, 0.3f}, {0.4f, 0.5f, 0.6f}};
 
 TEST(Checkpoint, brings_back_the_model_and_what_it_was_trained_on) {
   const TestFolder folder;
@@ -100,7 +101,8 @@ TEST(Checkpoint, reads_third_parties_names) {
     }
     file->tensors = renamed;
   });
-  const auto loaded = load_model(folder / "a.safetensors", {.arch = "resnet20", .resnet = kSmall, .info = kInfo});
+  const auto loaded =
+      load_model(folder / "a.safetensors", {.arch = "resnet20", .resnet = kSmall, .info = kInfo});
   EXPECT_EQ(scores_of(*loaded), scores_of(*small_net()));
   EXPECT_EQ(loaded->trained_on().mean, kInfo.mean);
 }
@@ -127,11 +129,14 @@ TEST(Checkpoint, names_the_tensor_it_refuses) {
   const TestFolder folder;
   const auto path = folder / "a.safetensors";
   write_changed(path, [](io::SafeTensors* file) { file->tensors.erase("layer2.1.bn2.running_var"); });
-  expect_contains(refusal(path), "tensor layer2.1.bn2.running_var of resnet20, 4 classes, width 0.25 is missing");
-  write_changed(path, [](io::SafeTensors* file) { file->tensors["projection.0.weight"] = Tensor::zeros({2}); });
+  expect_contains(refusal(path),
+                  "tensor layer2.1.bn2.running_var of resnet20, 4 classes, width 0.25 is missing");
+  write_changed(path,
+                [](io::SafeTensors* file) { file->tensors["projection.0.weight"] = Tensor::zeros({2}); });
   expect_contains(refusal(path), "has no tensor projection.0.weight");
   write_changed(path, [](io::SafeTensors* file) { file->tensors["linear.weight"] = Tensor::zeros({5, 16}); });
-  expect_contains(refusal(path), "expected linear.weight of shape (4,16) for resnet20, 4 classes, width 0.25, got (5,16)");
+  expect_contains(refusal(path),
+                  "expected linear.weight of shape (4,16) for resnet20, 4 classes, width 0.25, got (5,16)");
   write_changed(path, [](io::SafeTensors* file) { file->tensors["fc.bias"] = Tensor::zeros({4}); });
   expect_contains(refusal(path), "tensor fc.bias is there twice, the second time as linear.bias");
   write_changed(path, [](io::SafeTensors* file) {

@@ -43,7 +43,8 @@ inline void fill(nn::Module& model) {
     if (entry.role != nn::Role::parameter) return;
     const Shape shape = entry.tensor->shape();
     double scale = 0.1, shift = entry.name.ends_with("bias") ? 0 : 1;
-    if (shape.rank() == 4) scale = std::sqrt(2.0 / static_cast<double>(shape[0] * shape[1] * shape[2])), shift = 0;
+    if (shape.rank() == 4)
+      scale = std::sqrt(2.0 / static_cast<double>(shape[0] * shape[1] * shape[2])), shift = 0;
     if (shape.rank() == 2) scale = 1 / std::sqrt(static_cast<double>(shape[1])), shift = 0;
     std::vector<float> values(static_cast<std::size_t>(shape.size()));
     for (std::int64_t k = 0; k < shape.size(); ++k)

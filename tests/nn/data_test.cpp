@@ -34,7 +34,8 @@ void write_file(const std::filesystem::path& path,
 
 TEST(Cifar10, interleaves_the_planes_and_keeps_the_order_of_files) {
   const TestFolder folder;
-  write_file(folder / "b.bin", kFileBytes, {{0, 7}, {1, 11}, {1 + 1024, 22}, {1 + 2048, 33}, {1 + 32 + 5, 44}});
+  write_file(folder / "b.bin", kFileBytes,
+             {{0, 7}, {1, 11}, {1 + 1024, 22}, {1 + 2048, 33}, {1 + 32 + 5, 44}});
   write_file(folder / "a.bin", kFileBytes, {{9999 * kRecord, 3}, {10000 * kRecord - 1, 55}});
   const Dataset set = load_cifar10(folder.path(), Split::train, {.train_files = {"b.bin", "a.bin"}});
   ASSERT_EQ(set.images.shape(), (Shape{20000, 32, 32, 3}));
@@ -42,8 +43,8 @@ TEST(Cifar10, interleaves_the_planes_and_keeps_the_order_of_files) {
   EXPECT_EQ(set.labels.front(), 7);
   EXPECT_EQ(set.labels.back(), 3);
   EXPECT_EQ((std::vector<int>{pixels[0], pixels[1], pixels[2]}), (std::vector<int>{11, 22, 33}));
-  EXPECT_EQ(pixels[(32 + 5) * 3], 44);                 // row 1, column 5, red
-  EXPECT_EQ(pixels[set.images.size() - 1], 55);        // the last blue
+  EXPECT_EQ(pixels[(32 + 5) * 3], 44);           // row 1, column 5, red
+  EXPECT_EQ(pixels[set.images.size() - 1], 55);  // the last blue
   EXPECT_EQ(set.class_names[7], "horse");
   EXPECT_EQ(set.info().std, (std::vector<float>{0.2470f, 0.2435f, 0.2616f}));
 }
@@ -66,10 +67,13 @@ TEST(Cifar10, says_which_file_is_missing_and_where_to_get_it) {
 TEST(Cifar10, names_file_and_record_of_what_is_damaged) {
   const TestFolder folder;
   const auto path = folder / "test_batch.bin";
-  const auto refusal = [&] { return text_of_error<DataError>([&] { load_cifar10(folder.path(), Split::test); }); };
+  const auto refusal = [&] {
+    return text_of_error<DataError>([&] { load_cifar10(folder.path(), Split::test); });
+  };
   write_file(path, 5 * kRecord + 100);
-  EXPECT_EQ(refusal(), "cifar10: " + path.string() + " is truncated in record 5: expected 30730000 bytes (10,000 records of "
-                       "3,073), got 15465");
+  EXPECT_EQ(refusal(), "cifar10: " + path.string() +
+                           " is truncated in record 5: expected 30730000 bytes (10,000 records of "
+                           "3,073), got 15465");
   write_file(path, kFileBytes - kRecord);
   EXPECT_NE(refusal().find("truncated in record 9999"), std::string::npos);
   write_file(path, kFileBytes + 1);
@@ -138,7 +142,8 @@ TEST(Shapes, masks_cover_a_plausible_part_of_the_image) {
     for (int i = 0; i < 100; ++i) {
       const auto on = std::count(mask + i * size * size, mask + (i + 1) * size * size, 1);
       EXPECT_EQ(on + std::count(mask + i * size * size, mask + (i + 1) * size * size, 0), size * size);
-      EXPECT_GT(on, 0.01 * size * size) << set.class_names[static_cast<std::size_t>(set.labels[static_cast<std::size_t>(i)])];
+      EXPECT_GT(on, 0.01 * size * size)
+          << set.class_names[static_cast<std::size_t>(set.labels[static_cast<std::size_t>(i)])];
       EXPECT_LT(on, 0.35 * size * size);
     }
   }

@@ -46,14 +46,14 @@ void expect_near(const std::vector<float>& got, const std::vector<double>& expec
 
 TEST(Sgd, follows_pytorch_with_momentum_and_weight_decay) {
   expect_near(path_of({.momentum = 0.9f, .weight_decay = 5e-4f}),
-              {0.789950000000, 0.422875502500, 0.104774861225, -0.242475926911, -0.556494327054, -0.954732495173,
-               -1.192152610820, -1.247340585108});
+              {0.789950000000, 0.422875502500, 0.104774861225, -0.242475926911, -0.556494327054,
+               -0.954732495173, -1.192152610820, -1.247340585108});
 }
 
 TEST(Sgd, follows_pytorch_with_nesterov) {
   expect_near(path_of({.momentum = 0.9f, .weight_decay = 5e-4f, .nesterov = true}),
-              {0.600905000000, 0.164363514025, -0.128120429497, -0.406443363921, -0.584514357222, -0.997958545658,
-               -1.017159272835, -0.916500219839});
+              {0.600905000000, 0.164363514025, -0.128120429497, -0.406443363921, -0.584514357222,
+               -0.997958545658, -1.017159272835, -0.916500219839});
 }
 
 TEST(Sgd, goes_on_from_its_state_as_if_uninterrupted) {
@@ -97,7 +97,9 @@ TEST(Sgd, refuses_states_of_other_parameters) {
 TEST(Sgd, refuses_options_without_a_meaning) {
   EXPECT_THROW(Sgd({}, {}), Error);
   EXPECT_THROW(Sgd({Tensor::zeros({3}).require_grad()}, {.nesterov = true}), Error);
-  EXPECT_THROW(Sgd({Tensor::zeros({3}).require_grad()}, {.momentum = 0.9f, .dampening = 0.1f, .nesterov = true}), Error);
+  EXPECT_THROW(
+      Sgd({Tensor::zeros({3}).require_grad()}, {.momentum = 0.9f, .dampening = 0.1f, .nesterov = true}),
+      Error);
 }
 
 TEST(Schedule, cosine_falls_from_the_first_epoch_to_just_above_zero) {

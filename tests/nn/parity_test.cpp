@@ -88,7 +88,8 @@ TEST_P(Parity, has_pytorchs_loss_gradients_and_statistics_in_training) {
     ASSERT_TRUE(part.contains(e.name)) << e.name;
     const Tensor t = trained ? e.tensor->grad() : *e.tensor;
     ASSERT_TRUE(t.defined()) << e.name;
-    const double d = deviation(tests::summary(t, e.filters, trained ? parameters++ : buffers++), part[e.name]);
+    const double d =
+        deviation(tests::summary(t, e.filters, trained ? parameters++ : buffers++), part[e.name]);
     worst = std::max(worst, d);
     EXPECT_LT(d, trained ? GetParam().gradient : GetParam().forward) << e.name;
   });

@@ -35,13 +35,16 @@ TEST(Resnet, has_as_many_parameters_as_published) {
 
 TEST(Resnet, names_its_tensors_as_pytorch_does) {
   std::vector<std::string> names;
-  make_model("resnet50", {.width = 0.0625}, std::nullopt)->visit([&](const Entry& e) { names.push_back(e.name); });
+  make_model("resnet50", {.width = 0.0625}, std::nullopt)->visit([&](const Entry& e) {
+    names.push_back(e.name);
+  });
   EXPECT_EQ(names.size(), 161u + 159u);
   const std::vector<std::string> head(names.begin(), names.begin() + 7);
   EXPECT_EQ(head, (std::vector<std::string>{"conv1.weight", "bn1.weight", "bn1.bias", "bn1.running_mean",
-                                            "bn1.running_var", "bn1.num_batches_tracked", "layer1.0.conv1.weight"}));
-  for (const char* name : {"layer4.2.bn3.running_var", "layer1.0.downsample.0.weight", "layer2.0.downsample.1.bias",
-                           "fc.weight", "fc.bias"})
+                                            "bn1.running_var", "bn1.num_batches_tracked",
+                                            "layer1.0.conv1.weight"}));
+  for (const char* name : {"layer4.2.bn3.running_var", "layer1.0.downsample.0.weight",
+                           "layer2.0.downsample.1.bias", "fc.weight", "fc.bias"})
     EXPECT_TRUE(std::ranges::count(names, name) == 1) << name;
 }
 
@@ -126,8 +129,8 @@ TEST(Resnet, gives_the_gradient_at_an_inner_block) {
 
 TEST(Resnet, lists_its_layers) {
   const auto layers = make_model("resnet18-cifar", {.width = 0.0625}, std::nullopt)->layers();
-  EXPECT_EQ(layers, (std::vector<std::string>{"layer1.0", "layer1.1", "layer2.0", "layer2.1", "layer3.0", "layer3.1",
-                                              "layer4.0", "layer4.1"}));
+  EXPECT_EQ(layers, (std::vector<std::string>{"layer1.0", "layer1.1", "layer2.0", "layer2.1", "layer3.0",
+                                              "layer3.1", "layer4.0", "layer4.1"}));
 }
 
 TEST(Resnet, says_what_it_is) {
@@ -146,7 +149,8 @@ TEST(Resnet, computes_in_bf16_what_it_computes_in_f32) {
   for (const float v : x.to_host())
     rounded.emplace_back(v);
   const NoGrad no_grad;
-  const auto a = exact->forward(x).to_host(), b = coarse->forward(Tensor::from_host(x.shape(), rounded)).to_host();
+  const auto a = exact->forward(x).to_host(),
+             b = coarse->forward(Tensor::from_host(x.shape(), rounded)).to_host();
   // Twenty layers, each rounding to 8 bits: a few per cent of the scores' size.
   const float size = *std::ranges::max_element(a, {}, [](float v) { return std::fabs(v); });
   for (std::size_t i = 0; i < a.size(); ++i)
@@ -157,7 +161,9 @@ TEST(Resnet, computes_in_bf16_what_it_computes_in_f32) {
 TEST(Resnet, counts_training_batches_only) {
   const auto model = make_model("resnet20", {.width = 0.25});
   const NoGrad no_grad;
-  const auto batches = [&] { return tensor_named(*model, "layer3.2.bn2.num_batches_tracked").to_host<std::int64_t>()[0]; };
+  const auto batches = [&] {
+    return tensor_named(*model, "layer3.2.bn2.num_batches_tracked").to_host<std::int64_t>()[0];
+  };
   model->forward(images(2, 8));
   EXPECT_EQ(batches(), 0);
   model->train(true);
@@ -168,7 +174,8 @@ TEST(Resnet, counts_training_batches_only) {
 
 TEST(Resnet, refuses_what_it_cannot_build) {
   EXPECT_EQ(text_of_error<Error>([] { make_model("resnet19"); }),
-            "arch: expected one of resnet20, resnet32, resnet44, resnet56, resnet18-cifar, resnet50, got 'resnet19'; "
+            "arch: expected one of resnet20, resnet32, resnet44, resnet56, resnet18-cifar, resnet50, got "
+            "'resnet19'; "
             "did you mean resnet20?");
   EXPECT_THROW(make_model("resnet20", {.classes = 1}), Error);
   EXPECT_THROW(make_model("resnet20", {.width = 0}), Error);
@@ -185,7 +192,9 @@ TEST(Resnet, refuses_unknown_layers_and_suggests) {
 
 TEST(Resnet, refuses_images_of_another_form) {
   const auto model = make_model("resnet20", {.width = 0.25}, std::nullopt);
-  EXPECT_EQ(text_of_error<Error>([&] { model->forward(Tensor::zeros({2, 3, 32, 32})); }),
+  EXPECT_EQ(text_of_error<Error>([&] {
+              model->forward(Tensor::zeros({2, 3, 32, 32}));
+            }),
             "resnet20: expected images (N,H,W,3) of f32, got shape (2,3,32,32) of f32");
   EXPECT_THROW(model->forward(Tensor::zeros({2, 8, 8, 3}, kCpu, DType::u8)), Error);
   EXPECT_THROW(model->forward(Tensor()), Error);

@@ -23,7 +23,8 @@ Result one_step(Device device) {
   Sgd sgd(model->parameters(), {.momentum = 0.9f, .weight_decay = 5e-4f});
   Step step(device);
   step.set_learning_rate(0.1f);
-  const CrossEntropy ce = cross_entropy(model->forward(tests::images(4, 16, device)), tests::labels(4, 10, device));
+  const CrossEntropy ce =
+      cross_entropy(model->forward(tests::images(4, 16, device)), tests::labels(4, 10, device));
   backward(ce.loss);
   sgd.step(step);
   step.advance(4, ce.loss, ce.correct);
