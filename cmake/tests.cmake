@@ -8,7 +8,7 @@ foreach(area kernels runtime nn xai apps)
     continue()
   endif()
   add_executable(test_${area} ${sources} tests/main.cpp)
-  target_link_libraries(test_${area} PRIVATE clx_support clx_nn clx_xai GTest::gtest)
+  target_link_libraries(test_${area} PRIVATE clx_support clx_nn clx_xai GTest::gmock GTest::gtest)
   target_compile_definitions(test_${area} PRIVATE
     CLX_SOURCE_DIR="${PROJECT_SOURCE_DIR}" CLX_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   clx_warnings(test_${area})

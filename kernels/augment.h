@@ -22,10 +22,11 @@ struct Normalization {
   float std[4] = {1, 1, 1, 1};
 };
 
-/// y[n] = (crop(flip?(images[samples[n]]))/255 − mean)/std, y (N,H,W,C) f32 or bf16. The black border is
-/// padded before normalisation. The crop (top first, then left, each uniform over 2·padding + 1) and the
-/// flip are drawn with Philox keyed by (state->seed, purpose, state->epoch, samples[n]), so they do
-/// not depend on the batch; `state` may be null if padding = 0 and flip = false.
+/// y[n] = (flip?(crop(images[samples[n]]))/255 − mean)/std, y (N,H,W,C) f32 or bf16. The black border is
+/// padded before normalisation. Crop and flip are drawn with Philox keyed by (state->seed,
+/// Purpose::crop_flip, state->epoch, samples[n]), so they do not depend on the batch: word 0 gives the
+/// crop's top and word 1 its left, each uniform over 2·padding + 1, and word 2 mirrors where it is below one
+/// half. `state` may be null if padding = 0 and flip = false.
 void gather_images(const Cpu&,
                    const GatherShape&,
                    const Normalization&,

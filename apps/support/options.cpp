@@ -106,6 +106,24 @@ void Options::inherit(std::string from,
   inherited_.push_back({std::move(from), std::move(names), std::move(file)});
 }
 
+// --augment=no → --no-augment, so that CLI11 sees flags without values only.
+std::string Options::plain_flag(const std::string& argument) const {
+  const std::size_t equals = argument.find('=');
+  if (equals == std::string::npos || !argument.starts_with("--")) return argument;
+  std::string name = argument.substr(2, equals - 2);
+  const bool negated = !find(name) && name.starts_with("no-");
+  if (negated) name = name.substr(3);
+  const Option* option = find(name);
+  if (!option || option->kind_ != ValueKind::flag) return argument;
+  bool on = false;
+  try {
+    parse_value(argument.substr(equals + 1), &on);
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("{}: {}", argument.substr(0, equals), error.what()));
+  }
+  return (on != negated ? "--" : "--no-") + name;
+}
+
 Options::Raw Options::split(int argc, const char* const* argv) {
   CLI::App app;
   app.set_help_flag();
@@ -118,7 +136,8 @@ Options::Raw Options::split(int argc, const char* const* argv) {
     CLI::Option* entry = nullptr;
     if (option.positional_) {
       entry = app.add_option(option.name_, CLI::callback_t(keep));
-      entry->expected(1, option.list_ ? CLI::detail::expected_max_vector_size : 1);
+      entry->expected(1, option.list_ ? CLI::detail::expected_max_vector_size : 1)
+          ->allow_extra_args(option.list_);
     } else if (option.kind_ == ValueKind::flag) {
       entry = app.add_flag_function(fmt::format("--{0},!--no-{0}{1}", option.name_, letter), ignore);
     } else {
@@ -139,7 +158,7 @@ Options::Raw Options::split(int argc, const char* const* argv) {
   bool only_values = false;
   for (int i = 1; i < argc; ++i) {
     only_values = only_values || std::string_view(argv[i]) == "--";
-    arguments.push_back(only_values ? argv[i] : kebab(argv[i]));
+    arguments.push_back(only_values ? argv[i] : plain_flag(kebab(argv[i])));
   }
   std::ranges::reverse(arguments);  // CLI11 takes them from the back
   try {
@@ -183,6 +202,8 @@ std::optional<int> Options::parse(int argc, const char* const* argv) {
 }
 
 std::optional<int> Options::parse(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
+  for (Option& option : table_)
+    option.source_ = Option::Source::built_in;
   try {
     const Raw raw = split(argc, argv);
     if (raw.help) out << help();

@@ -73,6 +73,7 @@ class Options {
   Option& append(std::string name, std::string help);
   template <class T>
   void bind(Option& option, T* target);
+  std::string plain_flag(const std::string& argument) const;
   Raw split(int argc, const char* const* argv);
   void apply(const Raw& raw);
   void read_config(const std::filesystem::path& file,

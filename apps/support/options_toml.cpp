@@ -97,7 +97,7 @@ void Options::read_inherited() {
     CLX_CHECK(from, "options: expected a declared name to inherit by, got ", inherited.from);
     if (from->source_ == Option::Source::built_in) continue;
     std::string text = from->literal_();
-    if (from->kind_ == ValueKind::text) text = **toml::parse("v = " + text)["v"].as_string();
+    if (from->kind_ == ValueKind::text) text = **toml::parse(fmt::format("v = {}", text))["v"].as_string();
     read_config(inherited.file(text), Option::Source::inherited, &inherited.names);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <iostream>
@@ -29,7 +30,7 @@ bool stderr_is_terminal() {
 }  // namespace
 
 std::string duration_text(double seconds) {
-  const auto whole = static_cast<std::int64_t>(std::max(0.0, seconds) + 0.5);
+  const std::int64_t whole = std::llround(std::max(0.0, seconds));
   if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
@@ -58,7 +59,7 @@ std::string Progress::line(double now, bool last) const {
     const int full = static_cast<int>(share * kBarCells);
     text += " [" + std::string(full, '=') + std::string(kBarCells - full, ' ') + "]";
   }
-  text += fmt::format("  {:.0f} %  {}/{} {}", share * 100, done_, total_, options_.unit);
+  text += fmt::format("  {} %  {}/{} {}", static_cast<int>(share * 100), done_, total_, options_.unit);
   if (rate > 0) text += fmt::format("  {:.{}f} {}/s", rate, rate < 10 ? 2 : 0, options_.unit);
   if (last) {
     text += "  in " + duration_text(seconds);

@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <unistd.h>
 
 #include "apps/support/version.h"
@@ -24,18 +23,12 @@ using nlohmann::ordered_json;
 namespace {
 
 void write_whole(const fs::path& file, const std::string& text) {
-  io::AtomicFile out(file);
-  out.write(text.data(), text.size());
-  out.commit();
+  io::write_file(file, text.data(), text.size());
 }
 
 std::string read_whole(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  CLX_CHECK_DATA(stream, file.string(), ": cannot be opened: ", std::strerror(errno));
-  std::ostringstream text;
-  text << stream.rdbuf();
-  CLX_CHECK_DATA(!stream.bad(), file.string(), ": cannot be read");
-  return text.str();
+  const std::vector<std::uint8_t> bytes = io::read_file(file);
+  return {bytes.begin(), bytes.end()};
 }
 
 // The folders of `path` that do not exist yet, outermost first.

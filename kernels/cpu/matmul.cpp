@@ -12,6 +12,7 @@ namespace {
 // C is computed in tiles of a fixed size, each by one thread, so that the sums do not depend on the
 // number of threads.
 constexpr int kTileM = 96, kTileN = 256;
+constexpr int kFewRows = 16;  // the library sums in another order below this many rows
 constexpr int kColumns = 64;  // columns of a chunk of column_sum
 
 const float* in_f32(const Cpu& backend, std::int64_t n, ConstView v) {
@@ -29,20 +30,37 @@ void matmul(
   const float* b = in_f32(backend, std::int64_t(s.K) * s.N, B);
   const std::int64_t lda = s.transpose_a ? s.M : s.K, ldb = s.transpose_b ? s.K : s.N;
   const std::int64_t tiles_m = (s.M + kTileM - 1) / kTileM, tiles_n = (s.N + kTileN - 1) / kTileN;
+
+  // A last tile of few rows is filled up with zeros, so that a row gets the same bits in every batch.
+  const std::int64_t last = (tiles_m - 1) * kTileM, rows = s.M - last;
+  float *filled_a = nullptr, *filled_c = nullptr;
+  if (rows < kFewRows) {
+    filled_a = static_cast<float*>(backend.workspace(std::size_t(kFewRows) * s.K * sizeof(float)));
+    filled_c = static_cast<float*>(backend.workspace(std::size_t(kFewRows) * s.N * sizeof(float)));
+    std::fill_n(filled_a, std::size_t(kFewRows) * s.K, 0.0f);
+    for (std::int64_t m = 0; m < rows; ++m)
+      for (std::int64_t k = 0; k < s.K; ++k)
+        filled_a[m * s.K + k] = s.transpose_a ? a[k * lda + last + m] : a[(last + m) * lda + k];
+  }
+
   parallel_for(tiles_m * tiles_n, [&](std::int64_t tile) {
     const std::int64_t m0 = tile / tiles_n * kTileM, n0 = tile % tiles_n * kTileN;
     const std::int64_t m = std::min<std::int64_t>(kTileM, s.M - m0),
                        n = std::min<std::int64_t>(kTileN, s.N - n0);
+    const bool filled = m < kFewRows;
+    const bool transpose_a = s.transpose_a && !filled;
+    const float* from = filled ? filled_a : a + (transpose_a ? m0 : m0 * lda);
     float* c = C + m0 * s.N + n0;
+    float* to = filled ? filled_c + n0 : c;
     keep_onednn_on_this_thread();
-    dnnl::error::wrap_c_api(dnnl_sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', m, n, s.K, 1.0f,
-                                       a + (s.transpose_a ? m0 : m0 * lda), lda,
-                                       b + (s.transpose_b ? n0 * ldb : n0), ldb, 0.0f, c, s.N),
-                            "matmul: oneDNN refused");
-    if (!bias) return;
+    dnnl::error::wrap_c_api(
+        dnnl_sgemm(transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', filled ? kFewRows : m, n, s.K, 1.0f,
+                   from, filled ? s.K : lda, b + (s.transpose_b ? n0 * ldb : n0), ldb, 0.0f, to, s.N),
+        "matmul: oneDNN refused");
+    if (!filled && !bias) return;
     for (std::int64_t i = 0; i < m; ++i)
       for (std::int64_t j = 0; j < n; ++j)
-        c[i * s.N + j] += bias[n0 + j];
+        c[i * s.N + j] = to[i * s.N + j] + (bias ? bias[n0 + j] : 0.0f);
   });
 }
 

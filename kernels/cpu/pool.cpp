@@ -33,7 +33,8 @@ void max_pool_row(const PoolShape& s, std::int64_t n, int p, const T* x, T* y, s
           const T* from = x + ((n * s.H + h0 + r) * s.W + w0 + t) * s.C + c0;
           for (int c = 0; c < width; ++c) {
             const auto value = static_cast<float>(from[c]);
-            const bool better = first | !(value <= best[c]);  // a NaN is never ≤
+            const bool first_nan = (value != value) & (best[c] == best[c]);  // a NaN wins and stays
+            const bool better = first | (value > best[c]) | first_nan;
             best[c] = better ? value : best[c];
             place[c] = better ? r * s.R + t : place[c];
           }

@@ -9,13 +9,13 @@
 namespace clx {
 
 struct GatherOptions {
-  std::vector<float> mean, std;  // per channel, of pixels in [0,1]; empty: 0 and 1
-  int padding = 0;               // random crop out of the image padded with this many black pixels
-  bool flip = false;             // random mirror image
+  std::vector<float> mean{}, std{};  // per channel, of pixels in [0,1]; empty: 0 and 1
+  int padding = 0;                   // random crop out of the image padded with this many black pixels
+  bool flip = false;                 // random mirror image
   DType dtype = DType::f32;
 };
 
-/// The images `samples` of `images`, augmented and normalised: (crop(flip?(image))/255 − mean)/std.
+/// The images `samples` of `images`, augmented and normalised: (flip?(crop(image))/255 − mean)/std.
 ///
 /// Shapes    images (M,H,W,C) u8, samples (N) i64 → (N,H,W,C)
 /// Gradient  none

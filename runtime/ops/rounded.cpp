@@ -2,6 +2,7 @@
 
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "runtime/ops/convert.h"
 
@@ -14,20 +15,23 @@ Tensor rounded(const Tensor& w, DType dtype) {
     std::uint64_t version = 0;
     Tensor tensor;
   };
-  // Never destroyed: tensors of static lifetime may ask late. Keyed by address; the weak pointer tells a
-  // new tensor at the address of an old one.
+  using Key = std::pair<const void*, std::int64_t>;
+  // Never destroyed: tensors of static lifetime may ask late. Keyed by address and
+  // size, as a slice begins where the whole does; the weak pointer tells a new tensor at the address of an
+  // old one.
   static auto& mutex = *new std::mutex;
-  static auto& copies = *new std::map<const void*, Copy>;
+  static auto& copies = *new std::map<Key, Copy>;
   const std::lock_guard lock(mutex);
-  Copy& copy = copies[w.view().data];
+  const Key key{w.view().data, w.size()};
+  Copy& copy = copies[key];
   const std::shared_ptr<const void> storage = w.storage();
   if (copy.storage.lock() != storage || copy.version != w.version()) {
     std::erase_if(copies, [](const auto& entry) {
       return entry.second.storage.expired() && entry.second.tensor.defined();
     });
-    copies[w.view().data] = {storage, w.version(), convert(w, dtype)};
+    copies[key] = {storage, w.version(), convert(w, dtype)};
   }
-  return copies[w.view().data].tensor;
+  return copies[key].tensor;
 }
 
 }  // namespace clx

@@ -1,0 +1,179 @@
+#include "apps/support/workload.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <iostream>
+
+#include "apps/support/exit_code.h"
+#include "apps/support/run_folder.h"
+#include "nn/checkpoint.h"
+#include "nn/data/cifar10.h"
+#include "nn/data/shapes.h"
+#include "runtime/autograd.h"
+#include "runtime/ops/gather.h"
+#include "runtime/threads.h"
+
+namespace clx::app {
+namespace {
+
+constexpr std::int64_t kEvaluationBatch = 256;
+
+std::vector<std::string> data_option_names() {
+  return {"dataset", "data-dir", "image-size", "train-samples", "test-samples", "data-seed"};
+}
+
+}  // namespace
+
+void add_data_options(Options& options, DataOptions* data) {
+  options.group("Data");
+  options.add("dataset", &data->dataset, "shapes (built in, drawn on the fly, with object masks) or cifar10")
+      .choices({"shapes", "cifar10"});
+  options.add("data-dir", &data->data_dir, "folder of the data set's files (cifar10: cifar-10-batches-bin)");
+  options.add("train-files", &data->train_files, "training files of cifar10 (default: all five batches)");
+  options.add("image-size", &data->image_size, "height and width of shapes").range(8, 4096);
+  options.add("train-samples", &data->train_samples, "training images of shapes").range(1, 1e8);
+  options.add("test-samples", &data->test_samples, "test images of shapes").range(1, 1e8);
+  options.add("data-seed", &data->data_seed, "seed of shapes");
+  options.add("limit", &data->limit, "use only the first images of each split; 0: all").range(0, 1e9);
+}
+
+data::Dataset load_data(const DataOptions& options, data::Split split) {
+  data::Dataset set;
+  if (options.dataset == "shapes") {
+    const bool train = split == data::Split::train;
+    set = data::make_shapes({.size = options.image_size,
+                             .samples = train ? options.train_samples : options.test_samples,
+                             .seed = options.data_seed},
+                            split);
+  } else {
+    if (options.data_dir.empty())
+      throw UsageError("data-dir: expected the folder of cifar10's files (cifar-10-batches-bin), got none");
+    set = data::load_cifar10(options.data_dir, split, {.train_files = options.train_files});
+  }
+  return options.limit > 0 ? set.first(options.limit) : set;
+}
+
+Batches::Batches(const data::Dataset& set, Device device, const nn::Model& model)
+    : images_(set.images.to(device)), step_(device) {
+  const data::DatasetInfo& trained = model.trained_on();
+  gather_.mean = trained.mean.empty() ? set.mean : trained.mean;
+  gather_.std = trained.std.empty() ? set.std : trained.std;
+  gather_.dtype = model.input_dtype();
+}
+
+Tensor Batches::images(std::int64_t begin, std::int64_t end) const {
+  std::vector<std::int64_t> samples(static_cast<std::size_t>(end - begin));
+  for (std::int64_t i = begin; i < end; ++i)
+    samples[static_cast<std::size_t>(i - begin)] = i;
+  return gather_images(images_, Tensor::from_host({end - begin}, samples, images_.device()), step_, gather_);
+}
+
+void add_compute_options(Options& options, ComputeOptions* compute) {
+  options.group("Computation");
+  options.add("device", &compute->device, "auto (a GPU if there is one), cpu, cuda, cuda:N, or emulated (slow)");
+  options.add("precision", &compute->precision,
+              {{"f32", nn::Precision::f32}, {"tf32", nn::Precision::tf32}, {"bf16", nn::Precision::bf16}},
+              "activations and convolutions; weights and losses are f32 always");
+  options.add("threads", &compute->threads, "CPU threads; 0: all cores").range(0, 4096);
+}
+
+Device start_compute(const ComputeOptions& compute) {
+  if (compute.threads > 0) set_threads(compute.threads);
+  Device device;
+  try {
+    device = parse_device(compute.device);
+  } catch (const Error& e) {
+    throw UsageError(e.what());
+  }
+  if (device.kind == DeviceKind::emulated)
+    std::cerr << "note: the emulator runs CUDA kernels thread by thread; it is thousands of times slower than a GPU\n";
+  return device;
+}
+
+std::string describe(Device device) {
+  if (device.kind == DeviceKind::cuda) return concat(device);
+  return fmt::format("{}, {} threads, {}", concat(device), threads(), cpu_model());
+}
+
+void add_architecture_options(Options& options, ArchitectureOptions* architecture) {
+  std::string names;
+  for (const std::string& name : nn::architectures())
+    names += (names.empty() ? "" : ", ") + name;
+  options.add("arch", &architecture->arch, "network: " + names);
+  options.add("width", &architecture->width, "factor of all channel counts").range(0.01, 16);
+  options.add("shortcut", &architecture->shortcut,
+              {{"A", nn::Shortcut::subsample}, {"B", nn::Shortcut::projection}},
+              "shortcuts of resnet20/32/44/56: A without parameters, B with 1×1 convolutions");
+}
+
+std::unique_ptr<nn::Model> make_model(const ArchitectureOptions& architecture,
+                                      const data::Dataset& set,
+                                      std::uint64_t seed,
+                                      Device device,
+                                      nn::Precision precision) {
+  auto model = nn::make_model(architecture.arch,
+                              {.classes = static_cast<int>(set.class_names.size()),
+                               .width = architecture.width,
+                               .shortcut = architecture.shortcut},
+                              seed, device, precision);
+  model->set_trained_on(set.info());
+  return model;
+}
+
+void add_model_options(Options& options, ModelOptions* model) {
+  options.group("Model");
+  options.add("run", &model->run, "run folder of clx-train; its data set becomes the default");
+  options.add("checkpoint", &model->checkpoint,
+              "safetensors file (default: the run's checkpoints/final, best or last)");
+  add_architecture_options(options, &model->architecture);
+  options.add("mean", &model->mean, "mean of the pixels in [0,1] a third-party file was trained with, per channel");
+  options.add("std", &model->std, "their standard deviation");
+}
+
+void inherit_data_of_run(Options& options) {
+  options.inherit("run", data_option_names(),
+                  [](const std::string& run) { return find_run(run) / "config.toml"; });
+}
+
+std::unique_ptr<nn::Model> load_model(const ModelOptions& options,
+                                      const data::Dataset& set,
+                                      Device device,
+                                      nn::Precision precision) {
+  std::filesystem::path file = options.checkpoint;
+  if (file.empty()) {
+    if (options.run.empty()) throw UsageError("model: expected --run FOLDER or --checkpoint FILE, got neither");
+    const std::filesystem::path folder = find_run(options.run) / "checkpoints";
+    for (const char* name : {"final.safetensors", "best.safetensors", "last.safetensors"})
+      if (file.empty() && std::filesystem::exists(folder / name)) file = folder / name;
+    CLX_CHECK_DATA(!file.empty(), "reading ", folder.string(), ": expected a checkpoint, got none");
+  }
+  auto model = nn::load_model(file, {.arch = options.architecture.arch,
+                                     .resnet = {.classes = static_cast<int>(set.class_names.size()),
+                                                .width = options.architecture.width,
+                                                .shortcut = options.architecture.shortcut},
+                                     .info = {.name = "", .class_names = {}, .mean = options.mean, .std = options.std},
+                                     .device = device,
+                                     .precision = precision});
+  CLX_CHECK_DATA(model->classes() == static_cast<int>(set.class_names.size()), "model: ", file.string(), " tells ",
+                 model->classes(), " classes apart, but ", set.name, " has ", set.class_names.size());
+  return model;
+}
+
+double accuracy(nn::Model& model, const data::Dataset& set, Device device) {
+  const NoGrad no_grad;
+  model.train(false);
+  const Batches batches(set, device, model);
+  std::int64_t correct = 0;
+  for (std::int64_t begin = 0; begin < set.size(); begin += kEvaluationBatch) {
+    const std::int64_t end = std::min(begin + kEvaluationBatch, set.size());
+    const std::vector<float> scores = model.forward(batches.images(begin, end)).to_host();
+    const auto K = static_cast<std::ptrdiff_t>(scores.size()) / (end - begin);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const auto row = scores.begin() + (i - begin) * K;
+      correct += std::max_element(row, row + K) - row == set.labels[static_cast<std::size_t>(i)];
+    }
+  }
+  return static_cast<double>(correct) / static_cast<double>(set.size());
+}
+
+}  // namespace clx::app

@@ -1,0 +1,112 @@
+// The data set and the model that a program works on, as its options name them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/support/options.h"
+#include "nn/data/dataset.h"
+#include "nn/models/resnet.h"
+#include "runtime/ops/gather.h"
+#include "runtime/step.h"
+
+namespace clx::app {
+
+/// Which images: the built-in shapes or files on disk.
+struct DataOptions {
+  std::string dataset = "shapes";
+  std::filesystem::path data_dir{};
+  std::vector<std::string> train_files{};  // of cifar10; empty: all five
+  int image_size = 32;                   // of shapes
+  std::int64_t train_samples = 4000;     // of shapes
+  std::int64_t test_samples = 1000;      // of shapes
+  std::uint64_t data_seed = 0;           // of shapes
+  std::int64_t limit = 0;                // at most this many images, 0: all
+};
+
+/// Declares --dataset, --data-dir, … in the group "Data".
+void add_data_options(Options& options, DataOptions* data);
+
+/// Throws DataError if files are missing or damaged, UsageError if --data-dir is missing.
+data::Dataset load_data(const DataOptions& options, data::Split split);
+
+/// A data set on a device, and its images as the model wants them.
+class Batches {
+ public:
+  /// The images are normalised as those the model was trained on.
+  Batches(const data::Dataset& set, Device device, const nn::Model& model);
+
+  /// Images begin … end − 1, normalised, not augmented.
+  Tensor images(std::int64_t begin, std::int64_t end) const;
+  std::int64_t size() const { return images_.dim(0); }
+
+ private:
+  Tensor images_;
+  Step step_;
+  GatherOptions gather_;
+};
+
+/// Where the computation runs and how exactly.
+struct ComputeOptions {
+  std::string device = "auto";
+  nn::Precision precision = nn::Precision::f32;
+  int threads = 0;  // 0: all cores
+};
+
+/// Declares --device, --precision, --threads in the group "Computation".
+void add_compute_options(Options& options, ComputeOptions* compute);
+
+/// Sets the number of threads and returns the device; says on stderr when it is the (slow) emulator.
+Device start_compute(const ComputeOptions& compute);
+
+/// "cpu, 2 threads, AMD EPYC".
+std::string describe(Device device);
+
+/// Which network to train.
+struct ArchitectureOptions {
+  std::string arch = "resnet20";
+  double width = 1;
+  nn::Shortcut shortcut = nn::Shortcut::subsample;
+};
+
+/// Declares --arch, --width and --shortcut in the current group.
+void add_architecture_options(Options& options, ArchitectureOptions* architecture);
+
+/// Fresh weights for the classes of `set`. Throws Error if the architecture is unknown (with a suggestion).
+std::unique_ptr<nn::Model> make_model(const ArchitectureOptions& architecture,
+                                      const data::Dataset& set,
+                                      std::uint64_t seed,
+                                      Device device,
+                                      nn::Precision precision);
+
+/// Which trained model.
+struct ModelOptions {
+  std::filesystem::path run;         // a run folder of clx-train
+  std::filesystem::path checkpoint;  // or a safetensors file
+  // What a file of third parties does not say; ignored where the file says it:
+  ArchitectureOptions architecture{.arch = ""};
+  std::vector<float> mean, std;  // of pixels in [0,1]; default: the data set's
+};
+
+/// Declares --run, --checkpoint, --arch, … in the group "Model".
+void add_model_options(Options& options, ModelOptions* model);
+
+/// Makes the data options of the run that --run names the defaults here, so that a model is explained on
+/// the data it was trained on.
+void inherit_data_of_run(Options& options);
+
+/// The model in evaluation mode on `device`.
+/// Throws    DataError if the file is missing, damaged or of another architecture; UsageError if neither
+///           a run nor a checkpoint is named
+std::unique_ptr<nn::Model> load_model(const ModelOptions& options,
+                                      const data::Dataset& set,
+                                      Device device,
+                                      nn::Precision precision);
+
+/// The share of correctly classified images. In evaluation mode, without history.
+double accuracy(nn::Model& model, const data::Dataset& set, Device device);
+
+}  // namespace clx::app
