@@ -81,12 +81,6 @@ void write_changed(const std::filesystem::path& path, const Change& change) {
   io::write_safetensors(path, file.tensors, file.metadata);
 }
 
-void rename(std::map<std::string, Tensor>* tensors, const std::string& from, const std::string& to) {
-  auto node = tensors->extract(from);
-  node.key() = to;
-  tensors->insert(std::move(node));
-}
-
 TEST(Checkpoint, reads_third_parties_names) {
   const TestFolder folder;
   write_changed(folder / "a.safetensors", [](io::SafeTensors* file) {

@@ -1,5 +1,6 @@
 // A ResNet-20 that others trained, on all of CIFAR-10's test images.
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <numeric>
