@@ -61,5 +61,7 @@ endforeach()
 add_library(header_tests OBJECT ${header_sources})
 target_link_libraries(header_tests PRIVATE clx_support clx_nn clx_xai GTest::gtest)
 target_compile_options(header_tests PRIVATE -fsyntax-only -Wno-psabi)
+target_compile_definitions(header_tests PRIVATE
+  CLX_SOURCE_DIR="${PROJECT_SOURCE_DIR}" CLX_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
 
 add_test(NAME layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -P ${PROJECT_SOURCE_DIR}/tests/check_layers.cmake)
