@@ -36,8 +36,9 @@ inline std::vector<double> in_pytorch_order(const Tensor& t, bool filters) {
   return ordered;
 }
 
-/// Gives every parameter its closed form.
-inline void fill(nn::Module& model) {
+/// Gives every parameter its closed form. decided: the inner batch-norms push each channel far to one side
+/// of the ReLU, so that rounding decides no sign.
+inline void fill(nn::Module& model, bool decided) {
   std::uint32_t stream = 0;
   model.visit([&](const nn::Entry& entry) {
     if (entry.role != nn::Role::parameter) return;
@@ -46,10 +47,13 @@ inline void fill(nn::Module& model) {
     if (shape.rank() == 4)
       scale = std::sqrt(2.0 / static_cast<double>(shape[0] * shape[1] * shape[2])), shift = 0;
     if (shape.rank() == 2) scale = 1 / std::sqrt(static_cast<double>(shape[1])), shift = 0;
+    const bool far = decided && (entry.name.ends_with("bn1.bias") || entry.name.ends_with("bn2.bias"));
     std::vector<float> values(static_cast<std::size_t>(shape.size()));
-    for (std::int64_t k = 0; k < shape.size(); ++k)
+    for (std::int64_t k = 0; k < shape.size(); ++k) {
+      const double v = value(k, stream);
       values[static_cast<std::size_t>(place_of(k, shape, entry.filters))] =
-          static_cast<float>(shift + scale * value(k, stream));
+          static_cast<float>(shift + scale * v + (far ? std::copysign(2.0, v) : 0));
+    }
     *entry.tensor = Tensor::from_host(shape, values, entry.tensor->device());
     entry.tensor->require_grad();
     ++stream;

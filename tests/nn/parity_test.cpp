@@ -37,8 +37,9 @@ std::vector<double> values_of(const Tensor& t) {
   return {values.begin(), values.end()};
 }
 
-// The fixtures are computed in double. PyTorch's own single precision differs from them by what
-// make_models.py prints; the tolerances are a few times that.
+// The fixtures are computed in double. PyTorch's own single precision differs from them by at most 1.4e-6
+// (forward) and 8e-6 (gradients), as make_models.py prints; the tolerances are about seven times that. Over
+// ten steps a single activation whose sign is rounded otherwise moves a loss by some 1e-4, in PyTorch too.
 struct Case {
   std::size_t index;
   double forward, gradient, training;
@@ -56,7 +57,7 @@ class Parity : public testing::TestWithParam<Case> {
                          .width = f["width"],
                          .shortcut = f["shortcut"] == "A" ? Shortcut::subsample : Shortcut::projection},
                         std::nullopt);
-    tests::fill(*model_);
+    tests::fill(*model_, f["arch"] == "resnet50");
     x_ = tests::images(f["batch"], f["size"]);
     y_ = tests::labels(f["batch"], f["classes"]);
   }
@@ -119,10 +120,10 @@ TEST_P(Parity, trains_ten_steps_as_pytorch_does) {
 
 INSTANTIATE_TEST_SUITE_P(Networks,
                          Parity,
-                         testing::Values(Case{0, 2e-5, 2e-4, 1e-3},
-                                         Case{1, 2e-5, 2e-4, 1e-3},
-                                         Case{2, 2e-5, 2e-4, 1e-3},
-                                         Case{3, 2e-5, 2e-4, 1e-3}),
+                         testing::Values(Case{0, 1e-5, 5e-5, 1e-3},
+                                         Case{1, 1e-5, 5e-5, 1e-3},
+                                         Case{2, 1e-5, 5e-5, 1e-3},
+                                         Case{3, 1e-5, 5e-5, 1e-3}),
                          [](const auto& info) {
                            const json& f = fixture(info.param.index);
                            std::string name = f["arch"].get<std::string>() + f["shortcut"].get<std::string>();
