@@ -7,8 +7,18 @@ namespace {
 
 using Desc = dnnl::memory::desc;
 
-// Output channels of one chunk; a multiple of the blocks that oneDNN's layouts have.
-constexpr int kSlice = 64;
+constexpr int kSlice = 64;  // output channels of one chunk
+
+// Whether a layout can be cut into chunks: it is neither padded nor blocked by a number (oneDNN also has 48)
+// that 64 is no multiple of.
+bool divides(const Desc& layout) {
+  const dnnl_blocking_desc_t& blocking = layout.data.format_desc.blocking;
+  dnnl_dim_t block = 1;
+  for (int i = 0; i < blocking.inner_nblks; ++i)
+    if (blocking.inner_idxs[i] == 0) block *= blocking.inner_blks[i];
+  return layout.data.dims[0] % kSlice == 0 && layout.data.padded_dims[0] == layout.data.dims[0] &&
+         kSlice % block == 0;
+}
 
 void copy_slice(const Desc& from, const void* filters, const Desc& to, void* out) {
   keep_onednn_on_this_thread();
@@ -22,7 +32,7 @@ void copy_slice(const Desc& from, const void* filters, const Desc& to, void* out
 
 void copy_filters(const Desc& from, const void* filters, const Desc& to, void* out) {
   const dnnl::memory::dims dims = from.dims();
-  if (dims[0] % kSlice != 0) {
+  if (!divides(from) || !divides(to)) {
     copy_slice(from, filters, to, out);
     return;
   }
