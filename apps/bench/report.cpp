@@ -71,9 +71,9 @@ void Report::begin(Device device, const Peaks& peaks, int repetitions) {
                   describe(device), load(), version(), build_description(), fmt::gmtime(std::time(nullptr)),
                   with_unit(peaks.product_f32, "FLOP/s"), with_unit(peaks.product_bf16, "FLOP/s"),
                   with_unit(peaks.copy, "B/s"), repetitions));
-  write(fmt::format("| {:<{}} | {:>8} | {:>6} | {:>10} | {:>8} | {:>12} | {:>15} | {:>8} |\n", "what", width_,
+  write(fmt::format("| {:<{}} | {:>8} | {:>6} | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} |\n", "what", width_,
                     "median", "spread", "FLOP", "bytes", "rate", "of peak", "images/s"));
-  write(fmt::format("|:{:-<{}}-|{:->9}:|{:->7}:|{:->11}:|{:->9}:|{:->13}:|{:->16}:|{:->9}:|\n", "", width_,
+  write(fmt::format("|:{:-<{}}-|{:->9}:|{:->7}:|{:->11}:|{:->9}:|{:->13}:|{:->18}:|{:->9}:|\n", "", width_,
                     "", "", "", "", "", "", ""));
 }
 
@@ -82,7 +82,7 @@ void Report::row(const Case& c, std::vector<double> seconds) {
   const double time = median(seconds);
   const bool arithmetic = c.bound == Bound::arithmetic;
   const double rate = (arithmetic ? c.flops : c.bytes) / time;
-  write(fmt::format("| {:<{}} | {:>8} | {:>4.0f} % | {:>10} | {:>8} | {:>12} | {:>15} | {:>8} |\n", c.name,
+  write(fmt::format("| {:<{}} | {:>8} | {:>4.0f} % | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} |\n", c.name,
                     width_, with_unit(time, "s"), 100 * (seconds.back() - seconds.front()) / time,
                     with_unit(c.flops, "FLOP"), with_unit(c.bytes, "B"),
                     with_unit(rate, arithmetic ? "FLOP/s" : "B/s"),
