@@ -62,29 +62,32 @@ class Evaluation {
     for (std::size_t m = 0; m < explain_.methods.size(); ++m) {
       const std::string method = column_name(explain_.methods[m]);
       const Tensor& maps = e.maps[m];
-      if (wants("complexity")) scores_.add("complexity", method + "_Complexity", xai::complexity(maps));
-      if (wants("sparseness")) scores_.add("sparseness", method + "_Sparseness", xai::sparseness(maps));
+      if (wants("complexity")) scores_.add("complexity", method, "Complexity", xai::complexity(maps));
+      if (wants("sparseness")) scores_.add("sparseness", method, "Sparseness", xai::sparseness(maps));
       if (wants("coherence") && set_.masks.defined()) {
         const Tensor masks = set_.masks.slice(begin, end);
-        scores_.add(method + "_PG", method + "_PG", xai::pointing_game(maps, masks));
-        scores_.add(method + "_AL", method + "_AL", xai::attribution_localisation(maps, masks));
+        scores_.add(method + "_PG", method, "PG", xai::pointing_game(maps, masks));
+        scores_.add(method + "_AL", method, "AL", xai::attribution_localisation(maps, masks));
       }
       if (wants("pixel-flipping")) flip(method, images, maps, o_.pf_class == "true" ? labels : e.predicted);
     }
   }
 
-  void flip(const std::string& method, const Tensor& images, const Tensor& maps, const std::vector<std::int32_t>& classes) {
+  void flip(const std::string& method,
+            const Tensor& images,
+            const Tensor& maps,
+            const std::vector<std::int32_t>& classes) {
     const auto classifier = [this](const Tensor& x) {
       const NoGrad no_grad;
       return model_->forward(x);
     };
     const xai::PixelFlipping pf = xai::pixel_flipping(classifier, images, maps, classes, o_.pixel_flipping);
-    scores_.add("pf", method + "_PF_AUC", pf.auc);
+    scores_.add("pf", method, "PF_AUC", pf.auc);
     std::vector<double> relative;
     for (std::size_t n = 0; n < pf.auc.size(); ++n)
       relative.push_back(pf.auc[n] / pf.p0[n]);
-    scores_.add("pf", method + "_PF_AUC_over_p0", relative);
-    if (method == column_name(explain_.methods[0])) scores_.add("pf", "p0", pf.p0);
+    scores_.add("pf", method, "PF_AUC_over_p0", relative);
+    if (method == column_name(explain_.methods[0])) scores_.add("pf", "", "p0", pf.p0);
     auto& curves = curves_[method];
     curves.insert(curves.end(), pf.curves.begin(), pf.curves.end());
     steps_ = pf.steps;
@@ -95,22 +98,25 @@ class Evaluation {
     if (!curves_.empty()) {
       std::map<std::string, Tensor> arrays;
       for (const auto& [method, curve] : curves_)
-        arrays[method] = Tensor::from_host<float>({set_.size(), steps_}, std::vector<float>(curve.begin(), curve.end()));
+        arrays[method] =
+            Tensor::from_host<float>({set_.size(), steps_}, std::vector<float>(curve.begin(), curve.end()));
       io::write_npz(o_.output_dir / "pf_curves.npz", arrays);
     }
-    const nlohmann::ordered_json summary{{"images", set_.size()},
-                                         {"dataset", set_.name},
-                                         {"model", model_->description()},
-                                         {"layer", explain_.layer.empty() ? model_->default_layer() : explain_.layer},
-                                         {"target", explain_.target},
-                                         {"pf_class", o_.pf_class},
-                                         {"pf_mode", "pixel"},
-                                         {"accuracy", scores_.accuracy()},
-                                         {"metrics", scores_.summary()}};
+    const nlohmann::ordered_json summary{
+        {"images", set_.size()},
+        {"dataset", set_.name},
+        {"model", model_->description()},
+        {"layer", explain_.layer.empty() ? model_->default_layer() : explain_.layer},
+        {"target", explain_.target},
+        {"pf_class", o_.pf_class},
+        {"pf_mode", "pixel"},
+        {"accuracy", scores_.accuracy()},
+        {"metrics", scores_.summary()}};
     const std::string text = summary.dump(2) + "\n";
     io::write_file(o_.output_dir / "summary.json", text.data(), text.size());
     io::write_file(o_.output_dir / "config.toml", o_.config_toml.data(), o_.config_toml.size());
-    std::cout << fmt::format("{} images of {}, accuracy {:.2f} %\n\n", set_.size(), set_.name, 100 * scores_.accuracy())
+    std::cout << fmt::format("{} images of {}, accuracy {:.2f} %\n\n", set_.size(), set_.name,
+                             100 * scores_.accuracy())
               << scores_.table();
     if (wants("coherence") && !set_.masks.defined())
       std::cout << "\ncoherence skipped: this data set has no object masks\n";

@@ -10,16 +10,18 @@ namespace {
 
 int main_of_eval(int argc, char** argv) {
   EvaluationOptions o;
-  Options options("clx-eval",
-                  "Evaluates explanations: pixel flipping, complexity, sparseness and, where there are masks, the "
-                  "pointing game and attribution localisation. Writes one CSV per metric and a summary.");
+  Options options(
+      "clx-eval",
+      "Evaluates explanations: pixel flipping, complexity, sparseness and, where there are masks, the "
+      "pointing game and attribution localisation. Writes one CSV per metric and a summary.");
   options.group("Output");
   options.add("output-dir", &o.output_dir, "folder for the scores");
   options.add("quiet", &o.quiet, "no progress");
   options.group("Metrics");
   options.add("metric", &o.metrics, "metrics to compute; coherence needs masks")
       .choices({"pixel-flipping", "complexity", "sparseness", "coherence"});
-  options.add("pf-step", &o.pixel_flipping.pixels_per_step, "pixels flipped at each step; 0: the image's width")
+  options
+      .add("pf-step", &o.pixel_flipping.pixels_per_step, "pixels flipped at each step; 0: the image's width")
       .range(0, 1 << 20);
   options.add("pf-baseline", &o.pixel_flipping.baseline,
               {{"image-min", xai::FlipBaseline::image_min}, {"zero", xai::FlipBaseline::zero}},

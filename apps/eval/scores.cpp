@@ -40,17 +40,22 @@ bool is_coherence(const std::string& file) {
 
 }  // namespace
 
-void Scores::predictions(const std::vector<std::int32_t>& labels, const std::vector<std::int32_t>& predicted) {
+void Scores::predictions(const std::vector<std::int32_t>& labels,
+                         const std::vector<std::int32_t>& predicted) {
   labels_.insert(labels_.end(), labels.begin(), labels.end());
   predicted_.insert(predicted_.end(), predicted.begin(), predicted.end());
 }
 
-void Scores::add(const std::string& file, const std::string& column, const std::vector<double>& values) {
+void Scores::add(const std::string& file,
+                 const std::string& method,
+                 const std::string& metric,
+                 const std::vector<double>& values) {
   auto group = std::find_if(files_.begin(), files_.end(), [&](const auto& f) { return f.first == file; });
   if (group == files_.end()) group = files_.insert(group, {file, {}});
   auto& columns = group->second;
-  auto found = std::find_if(columns.begin(), columns.end(), [&](const Column& c) { return c.name == column; });
-  if (found == columns.end()) found = columns.insert(found, {column, {}});
+  auto found = std::find_if(columns.begin(), columns.end(),
+                            [&](const Column& c) { return c.method == method && c.metric == metric; });
+  if (found == columns.end()) found = columns.insert(found, {method, metric, {}});
   found->values.insert(found->values.end(), values.begin(), values.end());
 }
 
@@ -60,7 +65,7 @@ void Scores::write_csv(const std::filesystem::path& folder) const {
     std::vector<std::string> header;
     if (indexed) header = {"idx", "true", "pred"};
     for (const Column& column : columns)
-      header.push_back(column.name);
+      header.push_back(column.name());
     io::CsvWriter csv(folder / (file + "_scores.csv"), header);
     for (std::size_t i = 0; i < labels_.size(); ++i) {
       std::vector<io::CsvCell> row;
@@ -85,21 +90,33 @@ nlohmann::ordered_json Scores::summary() const {
   for (const auto& [file, columns] : files_)
     for (const Column& column : columns) {
       const Moments m = moments_of(column.values);
-      all[column.name] = {{"mean", m.mean},
-                          {"std", m.std},
-                          {"n", m.n},
-                          {"nan", static_cast<std::int64_t>(column.values.size()) - m.n}};
+      all[column.name()] = {{"mean", m.mean},
+                            {"std", m.std},
+                            {"n", m.n},
+                            {"nan", static_cast<std::int64_t>(column.values.size()) - m.n}};
     }
   return all;
 }
 
 std::string Scores::table() const {
-  Table table({"metric", "mean", "std", "images"});
+  std::vector<std::string> methods, header{"explanation"};
+  std::map<std::string, std::map<std::string, double>> means;
   for (const auto& [file, columns] : files_)
     for (const Column& column : columns) {
-      const Moments m = moments_of(column.values);
-      table.row({column.name, cell(m.mean), cell(m.std), std::to_string(m.n)});
+      if (column.method.empty()) continue;
+      if (std::find(methods.begin(), methods.end(), column.method) == methods.end())
+        methods.push_back(column.method);
+      if (std::find(header.begin(), header.end(), column.metric) == header.end())
+        header.push_back(column.metric);
+      means[column.method][column.metric] = moments_of(column.values).mean;
     }
+  Table table(header);
+  for (const std::string& method : methods) {
+    std::vector<std::string> row{method};
+    for (auto metric = header.begin() + 1; metric != header.end(); ++metric)
+      row.push_back(cell(means[method][*metric]));
+    table.row(row);
+  }
   return table.to_string();
 }
 

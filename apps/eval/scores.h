@@ -17,8 +17,12 @@ class Scores {
 
   /// Appends a batch of labels and predictions.
   void predictions(const std::vector<std::int32_t>& labels, const std::vector<std::int32_t>& predicted);
-  /// Appends a batch of values to column `column` of <file>_scores.csv.
-  void add(const std::string& file, const std::string& column, const std::vector<double>& values);
+  /// Appends a batch of values to column <method>_<metric> of <file>_scores.csv; without a method the
+  /// column is named like the metric.
+  void add(const std::string& file,
+           const std::string& method,
+           const std::string& metric,
+           const std::vector<double>& values);
 
   /// Writes <file>_scores.csv with idx,true,pred and its columns; {method}_{AL,PG} files have no idx, as
   /// the reference's. Throws Error if a file cannot be written.
@@ -27,13 +31,14 @@ class Scores {
   double accuracy() const;
   /// {column: {mean, std (n − 1), n, nan}}, NaN left out.
   nlohmann::ordered_json summary() const;
-  /// Methods by rows, metrics by columns: means over all images.
+  /// Means over all images, methods by rows, metrics by columns.
   std::string table() const;
 
  private:
   struct Column {
-    std::string name;
+    std::string method, metric;
     std::vector<double> values;
+    std::string name() const { return method.empty() ? metric : method + "_" + metric; }
   };
   std::int64_t images_;
   std::vector<std::int32_t> labels_, predicted_;

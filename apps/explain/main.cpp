@@ -77,7 +77,8 @@ class Explainer {
  private:
   void draw(std::int64_t index, std::size_t n, const Explained& e) {
     const std::int64_t H = set_.images.dim(1), W = set_.images.dim(2);
-    const io::Image image = picture_of(set_.images.slice(index, index + 1).reshape({H, W, set_.images.dim(3)}));
+    const io::Image image =
+        picture_of(set_.images.slice(index, index + 1).reshape({H, W, set_.images.dim(3)}));
     const int factor = static_cast<int>(std::max<std::int64_t>(1, 128 / std::max(H, W)));
     std::vector<io::Image> row{enlarge(image, factor)};
     for (std::size_t m = 0; m < e.maps.size(); ++m) {
@@ -87,10 +88,12 @@ class Explainer {
       io::Image over = image;
       over.pixels = xai::overlay(image.pixels, std::vector<float>(map, map + H * W));
       row.push_back(enlarge(over, factor));
-      const std::string name = set_.class_names.empty() ? std::to_string(e.target[n])
-                                                        : set_.class_names[static_cast<std::size_t>(e.target[n])];
-      io::write_png(s_.output_dir / "overlays" / fmt::format("img{:04}_{}_{}.png", index, name, column_name(method)),
-                    row.back());
+      const std::string name = set_.class_names.empty()
+                                   ? std::to_string(e.target[n])
+                                   : set_.class_names[static_cast<std::size_t>(e.target[n])];
+      io::write_png(
+          s_.output_dir / "overlays" / fmt::format("img{:04}_{}_{}.png", index, name, column_name(method)),
+          row.back());
     }
     if (static_cast<int>(sheet_.size()) < s_.sheet_rows) sheet_.push_back(std::move(row));
   }
@@ -123,7 +126,8 @@ class Explainer {
 
 int main_of_explain(int argc, char** argv) {
   Settings s;
-  Options options("clx-explain", "Explains a trained model's decisions: overlays, a contact sheet and the maps.");
+  Options options("clx-explain",
+                  "Explains a trained model's decisions: overlays, a contact sheet and the maps.");
   options.group("Output");
   options.add("output-dir", &s.output_dir, "folder for pictures and maps");
   options.add("sheet-rows", &s.sheet_rows, "images on the contact sheet").range(1, 1000);

@@ -51,8 +51,10 @@ Tensor map_of(const std::string& method,
     std::iota(samples.begin(), samples.end(), first);
     return xai::random_maps(samples, H, W, options.control_seed);
   }
-  if (method == "eigen-cam") return xai::finish_maps(xai::eigen_cam(tapped.activation, options.eigen_sign), H, W);
-  const Tensor columns = Tensor::from_host({static_cast<std::int64_t>(target.size())}, target, images.device());
+  if (method == "eigen-cam")
+    return xai::finish_maps(xai::eigen_cam(tapped.activation, options.eigen_sign), H, W);
+  const Tensor columns =
+      Tensor::from_host({static_cast<std::int64_t>(target.size())}, target, images.device());
   const Tensor score = pick(tapped.logits, columns);
   const Tensor gradient = grad(score, {tapped.activation}, {.keep_graph = true})[0];
   return xai::finish_maps(xai::grad_cam(tapped.activation, gradient), H, W);

@@ -70,7 +70,8 @@ Tensor Batches::images(std::int64_t begin, std::int64_t end) const {
 
 void add_compute_options(Options& options, ComputeOptions* compute) {
   options.group("Computation");
-  options.add("device", &compute->device, "auto (a GPU if there is one), cpu, cuda, cuda:N, or emulated (slow)");
+  options.add("device", &compute->device,
+              "auto (a GPU if there is one), cpu, cuda, cuda:N, or emulated (slow)");
   options.add("precision", &compute->precision,
               {{"f32", nn::Precision::f32}, {"tf32", nn::Precision::tf32}, {"bf16", nn::Precision::bf16}},
               "activations and convolutions; weights and losses are f32 always");
@@ -86,7 +87,8 @@ Device start_compute(const ComputeOptions& compute) {
     throw UsageError(e.what());
   }
   if (device.kind == DeviceKind::emulated)
-    std::cerr << "note: the emulator runs CUDA kernels thread by thread; it is thousands of times slower than a GPU\n";
+    std::cerr << "note: the emulator runs CUDA kernels thread by thread; it is thousands of times slower "
+                 "than a GPU\n";
   return device;
 }
 
@@ -126,7 +128,8 @@ void add_model_options(Options& options, ModelOptions* model) {
   options.add("checkpoint", &model->checkpoint,
               "safetensors file (default: the run's checkpoints/final, best or last)");
   add_architecture_options(options, &model->architecture);
-  options.add("mean", &model->mean, "mean of the pixels in [0,1] a third-party file was trained with, per channel");
+  options.add("mean", &model->mean,
+              "mean of the pixels in [0,1] a third-party file was trained with, per channel");
   options.add("std", &model->std, "their standard deviation");
 }
 
@@ -141,21 +144,24 @@ std::unique_ptr<nn::Model> load_model(const ModelOptions& options,
                                       nn::Precision precision) {
   std::filesystem::path file = options.checkpoint;
   if (file.empty()) {
-    if (options.run.empty()) throw UsageError("model: expected --run FOLDER or --checkpoint FILE, got neither");
+    if (options.run.empty())
+      throw UsageError("model: expected --run FOLDER or --checkpoint FILE, got neither");
     const std::filesystem::path folder = find_run(options.run) / "checkpoints";
     for (const char* name : {"final.safetensors", "best.safetensors", "last.safetensors"})
       if (file.empty() && std::filesystem::exists(folder / name)) file = folder / name;
     CLX_CHECK_DATA(!file.empty(), "reading ", folder.string(), ": expected a checkpoint, got none");
   }
-  auto model = nn::load_model(file, {.arch = options.architecture.arch,
-                                     .resnet = {.classes = static_cast<int>(set.class_names.size()),
-                                                .width = options.architecture.width,
-                                                .shortcut = options.architecture.shortcut},
-                                     .info = {.name = "", .class_names = {}, .mean = options.mean, .std = options.std},
-                                     .device = device,
-                                     .precision = precision});
-  CLX_CHECK_DATA(model->classes() == static_cast<int>(set.class_names.size()), "model: ", file.string(), " tells ",
-                 model->classes(), " classes apart, but ", set.name, " has ", set.class_names.size());
+  auto model =
+      nn::load_model(file, {.arch = options.architecture.arch,
+                            .resnet = {.classes = static_cast<int>(set.class_names.size()),
+                                       .width = options.architecture.width,
+                                       .shortcut = options.architecture.shortcut},
+                            .info = {.name = "", .class_names = {}, .mean = options.mean, .std = options.std},
+                            .device = device,
+                            .precision = precision});
+  CLX_CHECK_DATA(model->classes() == static_cast<int>(set.class_names.size()), "model: ", file.string(),
+                 " tells ", model->classes(), " classes apart, but ", set.name, " has ",
+                 set.class_names.size());
   return model;
 }
 

@@ -20,11 +20,11 @@ struct DataOptions {
   std::string dataset = "shapes";
   std::filesystem::path data_dir{};
   std::vector<std::string> train_files{};  // of cifar10; empty: all five
-  int image_size = 32;                   // of shapes
-  std::int64_t train_samples = 4000;     // of shapes
-  std::int64_t test_samples = 1000;      // of shapes
-  std::uint64_t data_seed = 0;           // of shapes
-  std::int64_t limit = 0;                // at most this many images, 0: all
+  int image_size = 32;                     // of shapes
+  std::int64_t train_samples = 4000;       // of shapes
+  std::int64_t test_samples = 1000;        // of shapes
+  std::uint64_t data_seed = 0;             // of shapes
+  std::int64_t limit = 0;                  // at most this many images, 0: all
 };
 
 /// Declares --dataset, --data-dir, … in the group "Data".

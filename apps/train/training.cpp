@@ -33,7 +33,9 @@ class Training {
         device_(device),
         train_(load_data(options.data, data::Split::train)),
         test_(load_data(options.data, data::Split::test)),
-        folder_(options.output_dir, options.seed, options.config_toml,
+        folder_(options.output_dir,
+                options.seed,
+                options.config_toml,
                 {describe(device), options.compute.threads, options.command},
                 options.overwrite ? IfRunExists::overwrite : IfRunExists::refuse),
         model_(make_model(options.architecture, train_, options.seed, device, options.compute.precision)),
@@ -66,8 +68,9 @@ class Training {
                               {"test_accuracy", test_accuracy},
                               {"seconds", seconds},
                               {"images_per_second", static_cast<double>(totals.seen) / seconds}});
-      std::cout << fmt::format("epoch {:3}  lr {:.5f}  loss {:.4f}  train {:.2f} %  test {:.2f} %  {:.1f} s\n", epoch + 1,
-                               lr(epoch), totals.loss, 100 * totals.accuracy, 100 * test_accuracy, seconds)
+      std::cout << fmt::format(
+                       "epoch {:3}  lr {:.5f}  loss {:.4f}  train {:.2f} %  test {:.2f} %  {:.1f} s\n",
+                       epoch + 1, lr(epoch), totals.loss, 100 * totals.accuracy, 100 * test_accuracy, seconds)
                 << std::flush;
     }
     save("final");
@@ -79,8 +82,9 @@ class Training {
   double lr(int epoch) const { return nn::warmup_cosine(o_.lr, epoch, o_.epochs, o_.warmup_epochs); }
 
   void announce() const {
-    std::cout << fmt::format("{}: {} training and {} test images of {}×{}, {} classes\n", train_.name, train_.size(),
-                             test_.size(), train_.images.dim(1), train_.images.dim(2), train_.class_names.size());
+    std::cout << fmt::format("{}: {} training and {} test images of {}×{}, {} classes\n", train_.name,
+                             train_.size(), test_.size(), train_.images.dim(1), train_.images.dim(2),
+                             train_.class_names.size());
     std::cout << fmt::format("{}: {} parameters, on {}\n", model_->description(), model_->parameter_count(),
                              describe(device_));
   }
@@ -98,9 +102,10 @@ class Training {
       if ((batch + 1) % o_.log_interval != 0 && batch + 1 != order_.batches()) continue;
       const StepTotals totals = step_.read();
       if (totals.first_bad_step >= 0)
-        throw NonFiniteLoss(fmt::format("train: the loss was not finite at step {} (epoch {}); {} holds the last good "
-                                        "weights; a smaller --lr may help",
-                                        totals.first_bad_step, epoch + 1, folder_.checkpoint("last").string()));
+        throw NonFiniteLoss(
+            fmt::format("train: the loss was not finite at step {} (epoch {}); {} holds the last good "
+                        "weights; a smaller --lr may help",
+                        totals.first_bad_step, epoch + 1, folder_.checkpoint("last").string()));
       accumulate(totals, &sum);
       progress.update((batch + 1) * o_.batch_size, fmt::format("loss {:.4f}", totals.loss));
     }
@@ -134,11 +139,14 @@ class Training {
     step_.advance(static_cast<int>(samples.size()), ce.loss, ce.correct);
   }
 
-  void save(const std::string& name) const { nn::save_checkpoint(folder_.checkpoint(name), *model_, train_.info()); }
+  void save(const std::string& name) const {
+    nn::save_checkpoint(folder_.checkpoint(name), *model_, train_.info());
+  }
 
   int stopped(int epoch) const {
     save("last");
-    std::cerr << fmt::format("stopped in epoch {}; weights are in {}\n", epoch + 1, folder_.checkpoint("last").string());
+    std::cerr << fmt::format("stopped in epoch {}; weights are in {}\n", epoch + 1,
+                             folder_.checkpoint("last").string());
     return stop_code();
   }
 

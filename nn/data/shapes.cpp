@@ -168,13 +168,13 @@ void paint_distractors(Random& random, Canvas* canvas) {
 
 // Paints the object and its mask, in a colour that stands out from what is there.
 void paint_object(Random& random, int label, int size, Canvas* canvas, std::uint8_t* mask) {
-  const float scale = random.uniform(0.18f, 0.32f);
+  const float scale = random.uniform(0.25f, 0.42f);
   const float cx = random.uniform(scale, 1 - scale), cy = random.uniform(scale, 1 - scale);
   const float angle = random.uniform(-std::numbers::pi_v<float> / 6, std::numbers::pi_v<float> / 6);
   const float c = std::cos(angle) / scale, s = std::sin(angle) / scale;
   const Color around = canvas->mean();
   Color near = random_color(random);
-  for (int tries = 0; tries < 100 && distance(near, around) < 0.5f; ++tries)
+  for (int tries = 0; tries < 100 && distance(near, around) < 0.6f; ++tries)
     near = random_color(random);
   const Color far = mix(near, random_color(random), 0.25f);
   canvas->paint(
