@@ -34,7 +34,8 @@ void make_output_folder(const fs::path& path) {
     std::error_code ignored;
     for (auto it = made.rbegin(); it != made.rend(); ++it)
       fs::remove(*it, ignored);
-    throw Error(fmt::format("output folder {}: not writable: {}; --output-dir names another", path.string(), reason));
+    throw Error(
+        fmt::format("output folder {}: not writable: {}; --output-dir names another", path.string(), reason));
   };
   for (const fs::path& folder : missing_folders(path)) {
     std::error_code error;

@@ -18,7 +18,9 @@ class BadInput : public ProgramTest {
  protected:
   BadInput() { out = {"--output-dir", at("new/folder")}; }
 
-  void write(const std::string& name, const std::string& text) { io::write_file(root / name, text.data(), text.size()); }
+  void write(const std::string& name, const std::string& text) {
+    io::write_file(root / name, text.data(), text.size());
+  }
 
   // A CIFAR-10 batch of black airplanes.
   void write_batch(const std::string& name, std::uintmax_t bytes = kBatch) {
@@ -31,7 +33,8 @@ class BadInput : public ProgramTest {
 };
 
 TEST_F(BadInput, UnknownFlagsGetASuggestion) {
-  refuses("clx-train", out + Arguments{"--epoch", "3"}, kUsage, {"unknown flag --epoch", "did you mean --epochs?"});
+  refuses("clx-train", out + Arguments{"--epoch", "3"}, kUsage,
+          {"unknown flag --epoch", "did you mean --epochs?"});
   refuses("clx-train", out + Arguments{"--leraning-rate", "3"}, kUsage, {"--leraning-rate", "--help"});
   refuses("clx-explain", out + Arguments{"--methods", "grad-cam"}, kUsage, {"did you mean --method?"});
   refuses("clx-eval", out + Arguments{"--pf-steps=3"}, kUsage, {"did you mean --pf-step?"});
@@ -43,7 +46,8 @@ TEST_F(BadInput, UnknownConfigKeysGetASuggestionAndTheLine) {
   refuses("clx-train", out + Arguments{"--config", at("a.toml")}, kUsage,
           {"a.toml:2: unknown key epoch", "did you mean --epochs?"});
   write("b.toml", "lr = \"fast\"\n");
-  refuses("clx-train", out + Arguments{"--config", at("b.toml")}, kUsage, {"b.toml:1: lr: expected a number", "fast"});
+  refuses("clx-train", out + Arguments{"--config", at("b.toml")}, kUsage,
+          {"b.toml:1: lr: expected a number", "fast"});
   write("c.toml", "lr = \n");
   refuses("clx-train", out + Arguments{"--config", at("c.toml")}, kUsage, {"c.toml:1"});
   refuses("clx-train", out + Arguments{"--config", at("none.toml")}, kUsage, {"none.toml", "No such file"});
@@ -52,11 +56,15 @@ TEST_F(BadInput, UnknownConfigKeysGetASuggestionAndTheLine) {
 TEST_F(BadInput, ValuesOutOfRangeNameTheRange) {
   refuses("clx-train", out + Arguments{"--lr", "-1"}, kUsage, {"--lr: expected 0 … 1000, got -1"});
   refuses("clx-train", out + Arguments{"--epochs", "0"}, kUsage, {"--epochs", "got 0"});
-  refuses("clx-train", out + Arguments{"--batch-size", "many"}, kUsage, {"--batch-size", "whole number", "many"});
-  refuses("clx-train", out + Arguments{"--image-size", "8"}, kUsage, {"--image-size: expected 16 … 4096, got 8"});
+  refuses("clx-train", out + Arguments{"--batch-size", "many"}, kUsage,
+          {"--batch-size: expected a number, got many"});
+  refuses("clx-train", out + Arguments{"--image-size", "8"}, kUsage,
+          {"--image-size: expected 16 … 4096, got 8"});
   refuses("clx-train", out + Arguments{"--dataset", "cifar11"}, kUsage, {"--dataset", "cifar10"});
-  refuses("clx-train", out + Arguments{"--device", "gpu"}, kUsage, {"device: expected auto, cpu, cuda", "gpu"});
-  refuses("clx-train", out + Arguments{"--arch", "resnet21"}, kUsage, {"arch", "resnet18-cifar", "did you mean resnet20?"});
+  refuses("clx-train", out + Arguments{"--device", "gpu"}, kUsage,
+          {"device: expected auto, cpu, cuda", "gpu"});
+  refuses("clx-train", out + Arguments{"--arch", "resnet21"}, kUsage,
+          {"arch", "resnet18-cifar", "did you mean resnet20?"});
   refuses("clx-data", out + Arguments{"exprot"}, kUsage, {"export"});
 }
 
@@ -74,15 +82,17 @@ TEST_F(BadInput, Cifar10WithoutAFolderOrFilesIsRefused) {
   refuses("clx-train", cifar + Arguments{"--data-dir", at("cifar")}, kBadData, {"data_batch_2.bin"});
   const Arguments one{"--data-dir", at("cifar"), "--train-files", "data_batch_1.bin"};
   refuses("clx-train", cifar + one, kBadData, {"test_batch.bin", at("cifar")});
-  refuses("clx-data", Arguments{"verify", "--dataset", "cifar10", "--data-dir", at("none")}, kBadData, {"data_batch_1.bin"});
+  refuses("clx-data", Arguments{"verify", "--dataset", "cifar10", "--data-dir", at("none")}, kBadData,
+          {"data_batch_1.bin"});
 }
 
 TEST_F(BadInput, DamagedCifar10FilesAreRefused) {
-  const Arguments cifar = out + Arguments{"--dataset", "cifar10", "--data-dir", at("cifar"), "--train-files",
-                                          "data_batch_1.bin", "--limit", "64"};
+  const Arguments cifar = out + Arguments{"--dataset",     "cifar10",          "--data-dir", at("cifar"),
+                                          "--train-files", "data_batch_1.bin", "--limit",    "64"};
   write_batch("cifar/test_batch.bin");
   write_batch("cifar/data_batch_1.bin", kBatch - 1);
-  refuses("clx-train", cifar, kBadData, {at("cifar/data_batch_1.bin"), "truncated in record 9999", "30730000"});
+  refuses("clx-train", cifar, kBadData,
+          {at("cifar/data_batch_1.bin"), "truncated in record 9999", "30730000"});
   write_batch("cifar/data_batch_1.bin", 0);
   refuses("clx-train", cifar, kBadData, {"data_batch_1.bin", "truncated in record 0"});
   write_batch("cifar/data_batch_1.bin", kBatch + 1);
@@ -95,7 +105,8 @@ TEST_F(BadInput, DamagedCifar10FilesAreRefused) {
 TEST_F(BadInput, WholeCifar10FilesAreTaken) {
   write_batch("cifar/cifar-10-batches-bin/test_batch.bin");
   write_batch("cifar/cifar-10-batches-bin/data_batch_1.bin");
-  train("run", {"--dataset", "cifar10", "--data-dir", at("cifar"), "--train-files", "data_batch_1.bin", "--limit", "32"});
+  train("run", {"--dataset", "cifar10", "--data-dir", at("cifar"), "--train-files", "data_batch_1.bin",
+                "--limit", "32"});
   must("clx-eval", {"--run", at("run"), "--limit", "4", "--output-dir", at("scores"), "--threads", "1"});
   EXPECT_THAT(text_of(root / "scores/summary.json"), testing::HasSubstr("\"dataset\": \"cifar10\""));
 }
@@ -105,10 +116,13 @@ TEST_F(BadInput, LayersAndClassesThatDoNotExistAreRefused) {
   for (const char* program : {"clx-explain", "clx-eval"}) {
     const Arguments run = out + Arguments{"--run", at("run"), "--limit", "4"};
     refuses(program, run + Arguments{"--layer", "layer3.7"}, kUsage,
-            {"layer: expected one of layer1.0, ", "layer3.2 for resnet20, got 'layer3.7'", "did you mean layer3."});
-    refuses(program, run + Arguments{"--target", "10"}, kUsage, {"target: expected a class within 0…9, got 10"});
+            {"layer: expected one of layer1.0, ", "layer3.2 for resnet20, got 'layer3.7'",
+             "did you mean layer3."});
+    refuses(program, run + Arguments{"--target", "10"}, kUsage,
+            {"target: expected a class within 0…9, got 10"});
     refuses(program, run + Arguments{"--target", "-1"}, kUsage, {"target", "got -1"});
-    refuses(program, run + Arguments{"--target", "cat"}, kUsage, {"target: expected predicted, true or a class index", "cat"});
+    refuses(program, run + Arguments{"--target", "cat"}, kUsage,
+            {"target: expected predicted, true or a class index", "cat"});
     refuses(program, run + Arguments{"--method", "grad-kam"}, kUsage, {"--method", "grad-cam"});
     refuses(program, run + Arguments{"--arch", "resnet21"}, kUsage, {"arch", "did you mean resnet20?"});
   }
@@ -120,7 +134,8 @@ TEST_F(BadInput, RunsThatAreNoneAreRefused) {
   for (const char* program : {"clx-explain", "clx-eval"}) {
     refuses(program, out, kUsage, {"--run", "--checkpoint"});
     refuses(program, out + Arguments{"--run", at("none")}, kBadData, {at("none"), "config.toml"});
-    refuses(program, out + Arguments{"--run", at("empty")}, kBadData, {at("empty/seed0/checkpoints"), "checkpoint"});
+    refuses(program, out + Arguments{"--run", at("empty")}, kBadData,
+            {at("empty/seed0/checkpoints"), "checkpoint"});
   }
 }
 
@@ -142,7 +157,8 @@ TEST_F(BadInput, OutputFoldersThatCannotBeWrittenAreNamed) {
   ::chmod(root.path().c_str(), 0755);
   ::chmod((root / "locked").c_str(), 0555);
   const Arguments into{"--output-dir", at("locked/results")};
-  const std::vector<std::string> message{at("locked/results"), "not writable", "ermission denied", "--output-dir"};
+  const std::vector<std::string> message{at("locked/results"), "not writable", "ermission denied",
+                                         "--output-dir"};
   refuses("clx-train", kTinyTraining + into, kFailed, message, become_nobody);
   for (const char* program : {"clx-explain", "clx-eval"})
     refuses(program, into + Arguments{"--run", at("run"), "--limit", "2"}, kFailed, message, become_nobody);
@@ -151,7 +167,8 @@ TEST_F(BadInput, OutputFoldersThatCannotBeWrittenAreNamed) {
 
 TEST_F(BadInput, AnOutputFolderThatIsAFileIsNamed) {
   write("file", "mine");
-  refuses("clx-train", kTinyTraining + Arguments{"--output-dir", at("file")}, kFailed, {at("file"), "not writable"});
+  refuses("clx-train", kTinyTraining + Arguments{"--output-dir", at("file")}, kFailed,
+          {at("file"), "not writable"});
   refuses("clx-data", Arguments{"export", "--test-samples", "2", "--output-dir", at("file")}, kFailed,
           {at("file"), "it is not a folder"});
 }

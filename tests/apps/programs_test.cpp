@@ -19,11 +19,13 @@ using testing::UnorderedElementsAre;
 class Programs : public ProgramTest {
  protected:
   void explain(const std::string& name, const Arguments& more = {}) {
-    must("clx-explain", Arguments{"--run", at("run"), "--output-dir", at(name), "--limit", "5", "--threads", "1"} + more);
+    must("clx-explain",
+         Arguments{"--run", at("run"), "--output-dir", at(name), "--limit", "5", "--threads", "1"} + more);
   }
   Finished evaluate(const std::string& name, const Arguments& more = {}) {
-    return must("clx-eval",
-                Arguments{"--run", at("run"), "--output-dir", at(name), "--limit", "12", "--threads", "1"} + more);
+    return must(
+        "clx-eval",
+        Arguments{"--run", at("run"), "--output-dir", at(name), "--limit", "12", "--threads", "1"} + more);
   }
 
   // The files of two folders that a second run must repeat bit by bit. Configurations and clocks may differ.
@@ -48,9 +50,10 @@ class Programs : public ProgramTest {
 
 TEST_F(Programs, TrainWritesARunFolder) {
   const Finished done = must("clx-train", kTinyTraining + Arguments{"--output-dir", at("run")});
-  EXPECT_THAT(names_in(root / "run/seed0"),
-              UnorderedElementsAre("checkpoints", "checkpoints/best.safetensors", "checkpoints/final.safetensors",
-                                   "checkpoints/last.safetensors", "config.toml", "env.json", "metrics.jsonl"));
+  EXPECT_THAT(
+      names_in(root / "run/seed0"),
+      UnorderedElementsAre("checkpoints", "checkpoints/best.safetensors", "checkpoints/final.safetensors",
+                           "checkpoints/last.safetensors", "config.toml", "env.json", "metrics.jsonl"));
   EXPECT_THAT(done.out, HasSubstr("64 training and 48 test images of 16×16"));
   EXPECT_EQ(done.err, "");
   const auto line = nlohmann::json::parse(text_of(root / "run/seed0/metrics.jsonl"));
@@ -68,7 +71,8 @@ TEST_F(Programs, TrainWritesARunFolder) {
 TEST_F(Programs, TheSavedConfigurationRepeatsTheRunInAnyNumberOfThreads) {
   train("run");
   must("clx-train", {"--config", at("run/seed0/config.toml"), "--output-dir", at("again")});
-  must("clx-train", {"--config", at("run/seed0/config.toml"), "--output-dir", at("threads"), "--threads", "2"});
+  must("clx-train",
+       {"--config", at("run/seed0/config.toml"), "--output-dir", at("threads"), "--threads", "2"});
   train("other", {"--seed", "0", "--lr", "0.05"});
   expect_same_files("run", "again");
   expect_same_files("run", "threads");
@@ -114,19 +118,22 @@ TEST_F(Programs, EvalWritesTheDocumentedTables) {
   train("run");
   const Finished done = evaluate("scores");
   const fs::path folder = root / "scores";
-  EXPECT_THAT(names_in(folder),
-              UnorderedElementsAre("EigenCAM_AL_scores.csv", "EigenCAM_PG_scores.csv", "GradCAM_AL_scores.csv",
-                                   "GradCAM_PG_scores.csv", "RandomMap_AL_scores.csv", "RandomMap_PG_scores.csv",
-                                   "complexity_scores.csv", "config.toml", "pf_curves.npz", "pf_scores.csv",
-                                   "sparseness_scores.csv", "summary.json"));
+  EXPECT_THAT(
+      names_in(folder),
+      UnorderedElementsAre("EigenCAM_AL_scores.csv", "EigenCAM_PG_scores.csv", "GradCAM_AL_scores.csv",
+                           "GradCAM_PG_scores.csv", "RandomMap_AL_scores.csv", "RandomMap_PG_scores.csv",
+                           "complexity_scores.csv", "config.toml", "pf_curves.npz", "pf_scores.csv",
+                           "sparseness_scores.csv", "summary.json"));
   const io::CsvTable pf = io::read_csv(folder / "pf_scores.csv");
-  EXPECT_THAT(pf.header, ElementsAre("idx", "true", "pred", "GradCAM_PF_AUC", "EigenCAM_PF_AUC", "RandomMap_PF_AUC",
-                                     "p0", "GradCAM_PF_AUC_over_p0", "EigenCAM_PF_AUC_over_p0",
-                                     "RandomMap_PF_AUC_over_p0"));
+  EXPECT_THAT(pf.header, ElementsAre("idx", "true", "pred", "GradCAM_PF_AUC", "EigenCAM_PF_AUC",
+                                     "RandomMap_PF_AUC", "p0", "GradCAM_PF_AUC_over_p0",
+                                     "EigenCAM_PF_AUC_over_p0", "RandomMap_PF_AUC_over_p0"));
   EXPECT_THAT(io::read_csv(folder / "complexity_scores.csv").header,
-              ElementsAre("idx", "true", "pred", "GradCAM_Complexity", "EigenCAM_Complexity", "RandomMap_Complexity"));
+              ElementsAre("idx", "true", "pred", "GradCAM_Complexity", "EigenCAM_Complexity",
+                          "RandomMap_Complexity"));
   EXPECT_THAT(io::read_csv(folder / "sparseness_scores.csv").header,
-              ElementsAre("idx", "true", "pred", "GradCAM_Sparseness", "EigenCAM_Sparseness", "RandomMap_Sparseness"));
+              ElementsAre("idx", "true", "pred", "GradCAM_Sparseness", "EigenCAM_Sparseness",
+                          "RandomMap_Sparseness"));
   EXPECT_THAT(io::read_csv(folder / "GradCAM_PG_scores.csv").header, ElementsAre("GradCAM_PG"));
   for (const std::string& name : names_in(folder))
     EXPECT_TRUE(!name.ends_with(".csv") || io::read_csv(folder / name).rows.size() == 12) << name;
@@ -164,13 +171,15 @@ TEST_F(Programs, ScoresAndMapsDependNeitherOnTheBatchNorOnThreads) {
 TEST_F(Programs, TheControlCanBeLeftOutAndMetricsChosen) {
   train("run");
   evaluate("scores", {"--no-control", "--metric", "complexity", "--method", "eigen-cam"});
-  EXPECT_THAT(names_in(root / "scores"), UnorderedElementsAre("complexity_scores.csv", "config.toml", "summary.json"));
+  EXPECT_THAT(names_in(root / "scores"),
+              UnorderedElementsAre("complexity_scores.csv", "config.toml", "summary.json"));
   EXPECT_THAT(io::read_csv(root / "scores/complexity_scores.csv").header,
               ElementsAre("idx", "true", "pred", "EigenCAM_Complexity"));
 }
 
 TEST_F(Programs, DataExportsImagesMasksAndLabels) {
-  must("clx-data", {"export", "--image-size", "16", "--test-samples", "7", "--output-dir", at("shapes"), "--quiet"});
+  must("clx-data",
+       {"export", "--image-size", "16", "--test-samples", "7", "--output-dir", at("shapes"), "--quiet"});
   const io::CsvTable labels = io::read_csv(root / "shapes/labels.csv");
   EXPECT_THAT(labels.header, ElementsAre("file", "class", "label"));
   ASSERT_EQ(labels.rows.size(), 7u);
@@ -181,7 +190,8 @@ TEST_F(Programs, DataExportsImagesMasksAndLabels) {
     EXPECT_EQ(row[0].find("images/" + row[1] + "/"), 0u) << row[0];
     EXPECT_TRUE(fs::exists(root / "shapes/masks" / fs::path(row[0]).lexically_relative("images"))) << row[0];
   }
-  const Finished done = must("clx-data", {"verify", "--image-size", "16", "--test-samples", "7", "--train-samples", "20"});
+  const Finished done =
+      must("clx-data", {"verify", "--image-size", "16", "--test-samples", "7", "--train-samples", "20"});
   EXPECT_THAT(done.out, HasSubstr("shapes train: 20 images of 16×16"));
   EXPECT_THAT(done.out, HasSubstr("shapes test: 7 images of 16×16"));
   EXPECT_THAT(done.out, HasSubstr("with masks"));

@@ -41,7 +41,8 @@ class RunningProgram {
     argv.push_back(nullptr);
     int ends[2];
     const int program = ::open(binary.c_str(), O_RDONLY | O_CLOEXEC);
-    if (program < 0 || !err_ || ::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("cannot start " + binary.string());
+    if (program < 0 || !err_ || ::pipe2(ends, O_CLOEXEC) != 0)
+      throw std::runtime_error("cannot start " + binary.string());
     child_ = ::fork();
     if (child_ < 0) throw std::runtime_error("fork failed");
     if (child_ == 0) {

@@ -26,21 +26,25 @@ class Stopping : public ProgramTest {
     for (const auto& [name, tensor] : io::read_safetensors(root / checkpoint).tensors) {
       if (tensor.dtype() != DType::f32) continue;
       const std::vector<float> values = tensor.to_host();
-      EXPECT_TRUE(std::ranges::all_of(values, [](float v) { return std::isfinite(v); })) << checkpoint << ' ' << name;
+      EXPECT_TRUE(std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
+          << checkpoint << ' ' << name;
     }
-    must("clx-explain", {"--checkpoint", at(checkpoint), "--image-size", "16", "--limit", "2", "--output-dir", at("explained")});
+    must("clx-explain", {"--checkpoint", at(checkpoint), "--image-size", "16", "--limit", "2", "--output-dir",
+                         at("explained")});
   }
 
   void expect_stops_by(int signal, int code) {
-    RunningProgram program("clx-train", kTinyTraining + Arguments{"--output-dir", at("run"), "--epochs", "100000"});
+    RunningProgram program("clx-train",
+                           kTinyTraining + Arguments{"--output-dir", at("run"), "--epochs", "100000"});
     ASSERT_TRUE(program.wait_for("epoch   2"));
     program.send(signal);
     const Finished done = program.finish();
     EXPECT_EQ(done.code, code);
     EXPECT_THAT(done.err, HasSubstr("last.safetensors"));
-    EXPECT_THAT(names_in(root / "run/seed0"),
-                UnorderedElementsAre("checkpoints", "checkpoints/best.safetensors", "checkpoints/last.safetensors",
-                                     "config.toml", "env.json", "metrics.jsonl"));
+    EXPECT_THAT(
+        names_in(root / "run/seed0"),
+        UnorderedElementsAre("checkpoints", "checkpoints/best.safetensors", "checkpoints/last.safetensors",
+                             "config.toml", "env.json", "metrics.jsonl"));
     EXPECT_TRUE(text_of(root / "run/seed0/metrics.jsonl").ends_with("}\n"));
     expect_good("run/seed0/checkpoints/last.safetensors");
   }
@@ -78,8 +82,9 @@ TEST_F(Stopping, AnEvaluationThatIsStoppedWritesNoTables) {
     for (const char* program : {"clx-explain", "clx-eval"}) {
       const std::string folder = concat(program, code);
       const Arrival results(root.path());
-      RunningProgram running(program, {"--run", at("run"), "--test-samples", "2000", "--limit", "0", "--batch-size", "1",
-                                       "--output-dir", at(folder), "--threads", "1", "--quiet"});
+      RunningProgram running(
+          program, {"--run", at("run"), "--test-samples", "2000", "--limit", "0", "--batch-size", "1",
+                    "--output-dir", at(folder), "--threads", "1", "--quiet"});
       ASSERT_TRUE(results.wait()) << program;
       running.send(signal);
       const Finished done = running.finish();
@@ -92,20 +97,22 @@ TEST_F(Stopping, AnEvaluationThatIsStoppedWritesNoTables) {
 }
 
 TEST_F(Stopping, ADivergingRunKeepsItsLastGoodCheckpoint) {
-  const Finished done = run_program("clx-train", kTinyTraining + Arguments{"--output-dir", at("run"), "--lr", "1000",
-                                                                           "--epochs", "20"});
+  const Finished done = run_program(
+      "clx-train", kTinyTraining + Arguments{"--output-dir", at("run"), "--lr", "1000", "--epochs", "20"});
   EXPECT_EQ(done.code, 4) << done.err;
   EXPECT_THAT(done.err, testing::StartsWith("error: train: "));
   EXPECT_THAT(done.err, HasSubstr("not finite"));
-  EXPECT_THAT(done.err, HasSubstr(at("run/seed0/checkpoints/last.safetensors") + " holds the last good weights"));
+  EXPECT_THAT(done.err,
+              HasSubstr(at("run/seed0/checkpoints/last.safetensors") + " holds the last good weights"));
   EXPECT_THAT(done.err, HasSubstr("--lr"));
   EXPECT_FALSE(fs::exists(root / "run/seed0/checkpoints/final.safetensors"));
   expect_good("run/seed0/checkpoints/last.safetensors");
 }
 
 TEST_F(Stopping, ARunThatDivergesAtOnceWritesNoCheckpoint) {
-  const Finished done = run_program("clx-train", kTinyTraining + Arguments{"--output-dir", at("run"), "--lr", "1000",
-                                                                           "--weight-decay", "1", "--batch-size", "2"});
+  const Finished done =
+      run_program("clx-train", kTinyTraining + Arguments{"--output-dir", at("run"), "--lr", "1000",
+                                                         "--weight-decay", "1", "--batch-size", "2"});
   EXPECT_EQ(done.code, 4) << done.err;
   EXPECT_THAT(done.err, HasSubstr("no weights were saved"));
   EXPECT_THAT(names_in(root / "run/seed0"), UnorderedElementsAre("checkpoints", "config.toml", "env.json"));
@@ -122,27 +129,31 @@ std::function<void()> files_of_at_most(rlim_t bytes) {
 }
 
 TEST_F(Stopping, ACheckpointThatDoesNotFitIsNotLeftInPart) {
-  const Finished done = run_program("clx-train", kTinyTraining + Arguments{"--output-dir", at("run")}, files_of_at_most(20000));
+  const Finished done =
+      run_program("clx-train", kTinyTraining + Arguments{"--output-dir", at("run")}, files_of_at_most(20000));
   EXPECT_EQ(done.code, 1);
-  EXPECT_THAT(done.err, HasSubstr("error: writing " + at("run/seed0/checkpoints/last.safetensors") + ": File too large"));
+  EXPECT_THAT(done.err, HasSubstr("error: writing " + at("run/seed0/checkpoints/last.safetensors") +
+                                  ": File too large"));
   EXPECT_THAT(names_in(root / "run/seed0"), UnorderedElementsAre("checkpoints", "config.toml", "env.json"));
 }
 
 TEST_F(Stopping, ScoresAndPicturesThatDoNotFitAreNotLeftInPart) {
   train("run");
   const Arguments run{"--run", at("run"), "--limit", "20", "--threads", "1", "--quiet"};
-  const Finished scored = run_program("clx-eval", run + Arguments{"--output-dir", at("scores")}, files_of_at_most(500));
+  const Finished scored =
+      run_program("clx-eval", run + Arguments{"--output-dir", at("scores")}, files_of_at_most(500));
   EXPECT_EQ(scored.code, 1);
   EXPECT_THAT(scored.err, HasSubstr("error: writing " + at("scores/")));
   EXPECT_THAT(scored.err, HasSubstr("File too large"));
   for (const auto& [name, text] : contents(root / "scores"))
     EXPECT_TRUE(name.ends_with(".csv") && std::ranges::count(text, '\n') == 21) << name;
-  const Finished drawn = run_program("clx-explain", run + Arguments{"--output-dir", at("drawn")}, files_of_at_most(100));
+  const Finished drawn =
+      run_program("clx-explain", run + Arguments{"--output-dir", at("drawn")}, files_of_at_most(100));
   EXPECT_EQ(drawn.code, 1);
   EXPECT_THAT(drawn.err, HasSubstr("error: writing " + at("drawn/overlays/img0000")));
   EXPECT_THAT(names_in(root / "drawn"), UnorderedElementsAre("overlays"));
-  const Finished exported = run_program("clx-data", {"export", "--test-samples", "3", "--output-dir", at("shapes")},
-                                        files_of_at_most(50));
+  const Finished exported = run_program(
+      "clx-data", {"export", "--test-samples", "3", "--output-dir", at("shapes")}, files_of_at_most(50));
   EXPECT_EQ(exported.code, 1);
   for (const auto& [name, text] : contents(root / "shapes"))
     EXPECT_EQ(text, "(folder)") << name;

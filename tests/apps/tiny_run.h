@@ -23,8 +23,8 @@ inline Arguments operator+(Arguments a, const Arguments& b) {
 
 /// The smallest network on 64 training and 48 test images of 16×16: four steps an epoch.
 inline const Arguments kTinyTraining = {
-    "--image-size", "16",     "--train-samples", "64", "--test-samples", "48", "--width",   "0.25",
-    "--epochs",     "1",      "--batch-size",    "16", "--threads",      "1",  "--quiet"};
+    "--image-size", "16", "--train-samples", "64", "--test-samples", "48", "--width", "0.25",
+    "--epochs",     "1",  "--batch-size",    "16", "--threads",      "1",  "--quiet"};
 
 inline std::string text_of(const std::filesystem::path& file) {
   const std::vector<std::uint8_t> bytes = io::read_file(file);
@@ -66,8 +66,8 @@ class ProgramTest : public testing::Test {
     must("clx-train", kTinyTraining + Arguments{"--output-dir", at(name)} + more);
   }
 
-  /// Runs a program that must refuse: with this code, a message that holds all of `parts`, and without leaving
-  /// anything in the test's folder that was not there before.
+  /// Runs a program that must refuse: with this code, a message that holds all of `parts`, and without
+  /// leaving anything in the test's folder that was not there before.
   void refuses(const std::string& program,
                const Arguments& arguments,
                int code,
