@@ -100,7 +100,8 @@ class Loader {
       : path_(path), description_(model.description()) {
     for (const auto& [name, tensor] : file.tensors) {
       const bool fresh = tensors_.emplace(canonical(name), tensor).second;
-      CLX_CHECK_DATA(fresh, where(), "tensor ", canonical(name), " is there twice, the second time as ", name);
+      CLX_CHECK_DATA(fresh, where(), "tensor ", canonical(name), " is there twice, the second time as ",
+                     name);
     }
     Tensors left = tensors_;
     std::vector<std::pair<Entry, Tensor>> replacements;
@@ -126,11 +127,11 @@ class Loader {
 
   Tensor converted(const Entry& entry, const Tensor& tensor) const {
     const Shape expected = pytorch_shape(entry);
-    CLX_CHECK_DATA(tensor.shape() == expected, where(), "expected ", entry.name, " of shape ", expected, " for ",
-                   description_, ", got ", tensor.shape(), hint());
+    CLX_CHECK_DATA(tensor.shape() == expected, where(), "expected ", entry.name, " of shape ", expected,
+                   " for ", description_, ", got ", tensor.shape(), hint());
     const bool counter = entry.role == Role::counter;
-    CLX_CHECK_DATA(tensor.dtype() == entry.tensor->dtype() || (!counter && tensor.dtype() == DType::bf16), where(),
-                   "expected ", entry.name, " of ", clx::name_of(entry.tensor->dtype()), ", got ",
+    CLX_CHECK_DATA(tensor.dtype() == entry.tensor->dtype() || (!counter && tensor.dtype() == DType::bf16),
+                   where(), "expected ", entry.name, " of ", clx::name_of(entry.tensor->dtype()), ", got ",
                    clx::name_of(tensor.dtype()));
     if (counter) return tensor;
     const Tensor f32 = convert(tensor, DType::f32);
@@ -161,8 +162,7 @@ std::unique_ptr<Model> load_model(const std::filesystem::path& path, const LoadO
   Description d = from_metadata(path, file.metadata);
   if (d.arch.empty()) {
     CLX_CHECK_DATA(!options.arch.empty(), "checkpoint ", path.string(),
-                   " does not say its architecture: name it (resnet20, resnet18-cifar, resnet50, …)",
-                   [&] {
+                   " does not say its architecture: name it (resnet20, resnet18-cifar, resnet50, …)", [&] {
                      Tensors tensors;
                      for (const auto& [name, tensor] : file.tensors)
                        tensors.emplace(canonical(name), tensor);

@@ -55,8 +55,8 @@ class Reader {
   }
 
   void check(bool fits, const std::string& key, const std::string& expected) const {
-    CLX_CHECK_DATA(fits, "checkpoint ", path_.string(), ": expected ", expected, " as metadata '", key, "', got '",
-                   metadata_.at(key), "'");
+    CLX_CHECK_DATA(fits, "checkpoint ", path_.string(), ": expected ", expected, " as metadata '", key,
+                   "', got '", metadata_.at(key), "'");
   }
 
  private:
@@ -87,13 +87,15 @@ std::map<std::string, std::string> to_metadata(const Description& d) {
   return metadata;
 }
 
-Description from_metadata(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata) {
+Description from_metadata(const std::filesystem::path& path,
+                          const std::map<std::string, std::string>& metadata) {
   const Reader read(path, metadata);
   Description d;
   if (!read.has("clx.version")) return d;  // third parties' keys may mean anything
   const int version = read.number("clx.version", 0);
-  CLX_CHECK_DATA(version >= 1 && version <= kVersion, "checkpoint ", path.string(), ": expected format version ",
-                 kVersion, " or lower, got ", version, "; a newer program wrote it");
+  CLX_CHECK_DATA(version >= 1 && version <= kVersion, "checkpoint ", path.string(),
+                 ": expected format version ", kVersion, " or lower, got ", version,
+                 "; a newer program wrote it");
   d.arch = read.text("arch");
   d.resnet.classes = read.number("classes", d.resnet.classes);
   if (read.has("classes"))

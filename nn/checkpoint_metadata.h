@@ -20,6 +20,7 @@ struct Description {
 std::map<std::string, std::string> to_metadata(const Description& description);
 
 /// Throws DataError naming the file and the key if a value cannot be read or the version is a later one.
-Description from_metadata(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata);
+Description from_metadata(const std::filesystem::path& path,
+                          const std::map<std::string, std::string>& metadata);
 
 }  // namespace clx::nn

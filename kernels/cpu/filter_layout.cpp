@@ -1,5 +1,7 @@
 #include "kernels/cpu/filter_layout.h"
 
+#include <numeric>
+
 #include "kernels/cpu/parallel.h"
 
 namespace clx::kernels {
@@ -7,8 +9,19 @@ namespace {
 
 using Desc = dnnl::memory::desc;
 
-// Output channels of one chunk; a multiple of the blocks that oneDNN's layouts have.
-constexpr int kSlice = 64;
+// Output channels of one chunk: at least 64, and whole blocks of the layouts, because a part of a block is
+// no memory of its own.
+std::int64_t slice_of(const Desc& from, const Desc& to) {
+  std::int64_t slice = 64;
+  for (const Desc* desc : {&from, &to}) {
+    const auto& layout = desc->data.format_desc.blocking;
+    std::int64_t block = 1;
+    for (int i = 0; i < layout.inner_nblks; ++i)
+      if (layout.inner_idxs[i] == 0) block *= layout.inner_blks[i];
+    slice = std::lcm(slice, block);
+  }
+  return slice;
+}
 
 void copy_slice(const Desc& from, const void* filters, const Desc& to, void* out) {
   keep_onednn_on_this_thread();
@@ -22,12 +35,13 @@ void copy_slice(const Desc& from, const void* filters, const Desc& to, void* out
 
 void copy_filters(const Desc& from, const void* filters, const Desc& to, void* out) {
   const dnnl::memory::dims dims = from.dims();
-  if (dims[0] % kSlice != 0) {
+  const std::int64_t slice = slice_of(from, to);
+  if (dims[0] % slice != 0) {
     copy_slice(from, filters, to, out);
     return;
   }
-  parallel_for(dims[0] / kSlice, [&](std::int64_t slice) {
-    const dnnl::memory::dims part{kSlice, dims[1], dims[2], dims[3]}, at{slice * kSlice, 0, 0, 0};
+  parallel_for(dims[0] / slice, [&](std::int64_t i) {
+    const dnnl::memory::dims part{slice, dims[1], dims[2], dims[3]}, at{i * slice, 0, 0, 0};
     copy_slice(from.submemory_desc(part, at), filters, to.submemory_desc(part, at), out);
   });
 }

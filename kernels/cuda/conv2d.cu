@@ -1,7 +1,6 @@
-// What: the convolution y, its data gradient dx and its weight gradient dw (formulas: conv2d_operands.cuh),
-// as
-//   products of a matrix of patches that is never stored. This file: which kernel runs, and the kernels for
-//   exact f32; bf16 and tf32 run on the tensor cores.
+// What: the convolution y, its data gradient dx and its weight gradient dw (formulas: conv2d_operands.cuh)
+//   as products of a matrix of patches that is never stored. This file: which kernel runs, and the kernels
+//   for exact f32; bf16 and tf32 run on the tensor cores.
 // Who: the grid covers the result with tiles of 64×64 or 128×128, filters (or channels) fastest, so that
 //   neighbouring blocks share patches; a block of 256 threads walks over k in steps of 16; a thread owns 4×4
 //   or 8×8 results. dx: blockIdx.z is a phase (h mod stride, w mod stride). dw: blockIdx.z is a run of

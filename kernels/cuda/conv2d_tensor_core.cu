@@ -4,12 +4,10 @@
 //   four warps of 64×64, 64×32 or 32×32 results; each walks over k, 16 bf16 or 8 f32 per instruction; a
 //   thread holds two rows and two columns of each 16×8 results.
 // Where: three stages of two tiles (8 or 4 KiB each: 48, 36 or 24 KiB), filled by 16-byte asynchronous copies
-// two
-//   steps ahead; padding and tails are copies of no bytes, which write zeros. Channel counts that no chunk of
-//   16 bytes divides (the first layer's 3) are loaded element by element.
-// Limit: tensor cores where a tile reuses its factors enough (a warp of 64×64: 32 multiply-adds per byte read
-// from
-//   shared memory); memory for 1×1 filters and for few channels.
+//   two steps ahead; padding and tails are copies of no bytes, which write zeros. Channel counts that no
+//   chunk of 16 bytes divides (the first layer's 3) are loaded element by element.
+// Limit: tensor cores where a tile reuses its factors enough (bf16, a warp of 64×64: 16 multiply-adds per
+//   byte read from shared memory); memory for 1×1 filters and for few channels.
 #include "kernels/cuda/conv2d_tensor_core.h"
 
 #include <cstdint>

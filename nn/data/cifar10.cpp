@@ -18,11 +18,13 @@ std::filesystem::path folder_of_batches(const std::filesystem::path& folder) {
 }
 
 void check_file(const std::filesystem::path& file) {
-  CLX_CHECK_DATA(std::filesystem::exists(file), "cifar10: expected ", file.filename().string(), " in ",
-                 file.parent_path().string(),
-                 ", got no such file; download cifar-10-binary.tar.gz from "
-                 "https://www.cs.toronto.edu/~kriz/cifar.html and unpack it, or name the files that are there");
-  CLX_CHECK_DATA(std::filesystem::is_regular_file(file), "cifar10: expected ", file.string(), " to be a file");
+  CLX_CHECK_DATA(
+      std::filesystem::exists(file), "cifar10: expected ", file.filename().string(), " in ",
+      file.parent_path().string(),
+      ", got no such file; download cifar-10-binary.tar.gz from "
+      "https://www.cs.toronto.edu/~kriz/cifar.html and unpack it, or name the files that are there");
+  CLX_CHECK_DATA(std::filesystem::is_regular_file(file), "cifar10: expected ", file.string(),
+                 " to be a file");
   const auto bytes = std::filesystem::file_size(file);
   CLX_CHECK_DATA(bytes >= kRecords * kRecordBytes, "cifar10: ", file.string(), " is truncated in record ",
                  bytes / kRecordBytes, ": expected 30730000 bytes (10,000 records of 3,073), got ", bytes);
@@ -33,11 +35,12 @@ void check_file(const std::filesystem::path& file) {
 // Appends a file's labels and writes its images, planes interleaved, to `pixels`.
 void read_batch(const std::filesystem::path& file, std::vector<std::int32_t>* labels, std::uint8_t* pixels) {
   const std::vector<std::uint8_t> bytes = io::read_file(file);
-  CLX_CHECK_DATA(bytes.size() == kRecords * kRecordBytes, "cifar10: ", file.string(), " changed while it was read");
+  CLX_CHECK_DATA(bytes.size() == kRecords * kRecordBytes, "cifar10: ", file.string(),
+                 " changed while it was read");
   for (std::size_t r = 0; r < kRecords; ++r) {
     const std::uint8_t* record = bytes.data() + r * kRecordBytes;
-    CLX_CHECK_DATA(record[0] <= 9, "cifar10: ", file.string(), ": expected a label within 0…9 in record ", r, ", got ",
-                   int{record[0]});
+    CLX_CHECK_DATA(record[0] <= 9, "cifar10: ", file.string(), ": expected a label within 0…9 in record ", r,
+                   ", got ", int{record[0]});
     labels->push_back(record[0]);
     for (std::size_t p = 0; p < kPixels; ++p)
       for (std::size_t c = 0; c < 3; ++c)
@@ -51,14 +54,16 @@ Dataset load_cifar10(const std::filesystem::path& folder, Split split, const Cif
   std::vector<std::string> names = options.train_files;
   if (split == Split::test) names = {"test_batch.bin"};
   if (names.empty())
-    names = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"};
+    names = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+             "data_batch_5.bin"};
   const std::filesystem::path batches = folder_of_batches(folder);
   for (const std::string& name : names)
     check_file(batches / name);
 
   Dataset set;
   set.name = "cifar10";
-  set.class_names = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
+  set.class_names = {"airplane", "automobile", "bird",  "cat",  "deer",
+                     "dog",      "frog",       "horse", "ship", "truck"};
   set.mean = {0.4914f, 0.4822f, 0.4465f};
   set.std = {0.2470f, 0.2435f, 0.2616f};
   const auto count = static_cast<std::int64_t>(names.size() * kRecords);

@@ -10,7 +10,8 @@
 namespace clx::data {
 
 struct Cifar10Options {
-  std::vector<std::string> train_files{};  // of the training split; empty: data_batch_1.bin … data_batch_5.bin
+  std::vector<std::string>
+      train_files{};  // of the training split; empty: data_batch_1.bin … data_batch_5.bin
 };
 
 /// Reads the folder `cifar-10-batches-bin` (or the folder that holds it): 50,000 training images in the

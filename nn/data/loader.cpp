@@ -37,7 +37,8 @@ std::int64_t EpochOrder::batches() const {
 }
 
 std::vector<std::int64_t> EpochOrder::batch(std::int64_t index) const {
-  CLX_CHECK(index >= 0 && index < batches(), "loader: expected a batch within 0…", batches() - 1, ", got ", index);
+  CLX_CHECK(index >= 0 && index < batches(), "loader: expected a batch within 0…", batches() - 1, ", got ",
+            index);
   const auto count = static_cast<std::int64_t>(order_.size());
   const auto first = order_.begin() + index * batch_size_;
   return {first, first + std::min(batch_size_, count - index * batch_size_)};

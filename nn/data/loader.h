@@ -16,7 +16,10 @@ struct OrderOptions {
 class EpochOrder {
  public:
   /// Begins with epoch 0. Throws Error if count or batch_size is below 1.
-  EpochOrder(std::int64_t count, std::int64_t batch_size, std::uint64_t seed, const OrderOptions& options = {});
+  EpochOrder(std::int64_t count,
+             std::int64_t batch_size,
+             std::uint64_t seed,
+             const OrderOptions& options = {});
 
   void start_epoch(int epoch);
   /// Batches per epoch; 0 if drop_last leaves none.

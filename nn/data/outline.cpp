@@ -18,7 +18,8 @@ Polygon radial(int corners, float outer, float inner) {
   for (int i = 0; i < corners; ++i) {
     const double angle = 2 * std::numbers::pi * i / corners;
     const float radius = i % 2 == 0 ? outer : inner;
-    p.push_back({radius * static_cast<float>(std::sin(angle)), -radius * static_cast<float>(std::cos(angle))});
+    p.push_back(
+        {radius * static_cast<float>(std::sin(angle)), -radius * static_cast<float>(std::cos(angle))});
   }
   return p;
 }
@@ -54,8 +55,9 @@ const std::vector<std::string>& outline_names() {
 }
 
 bool inside_outline(int label, float x, float y) {
-  static const Polygon three = radial(3, 1.0f, 1.0f), five = radial(5, 1.0f, 1.0f), ten = radial(10, 1.05f, 0.42f);
-  static const Polygon pointer{{0, -1},         {0.8f, -0.1f}, {0.3f, -0.1f}, {0.3f, 0.95f},
+  static const Polygon three = radial(3, 1.0f, 1.0f), five = radial(5, 1.0f, 1.0f),
+                       ten = radial(10, 1.05f, 0.42f);
+  static const Polygon pointer{{0, -1},        {0.8f, -0.1f},  {0.3f, -0.1f}, {0.3f, 0.95f},
                                {-0.3f, 0.95f}, {-0.3f, -0.1f}, {-0.8f, -0.1f}};
   switch (static_cast<Outline>(label)) {
     case circle:

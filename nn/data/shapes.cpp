@@ -46,8 +46,12 @@ class Canvas {
   // than `reach` away from (cx, cy). Calls covered(i, j, share) for each pixel touched.
   template <class Within, class F, class Covered>
   void paint(float cx, float cy, float reach, const Within& within, const F& color, const Covered& covered) {
-    const auto first = [&](float c) { return std::clamp(static_cast<int>((c - reach) * size_) - 1, 0, size_); };
-    const auto last = [&](float c) { return std::clamp(static_cast<int>((c + reach) * size_) + 2, 0, size_); };
+    const auto first = [&](float c) {
+      return std::clamp(static_cast<int>((c - reach) * size_) - 1, 0, size_);
+    };
+    const auto last = [&](float c) {
+      return std::clamp(static_cast<int>((c + reach) * size_) + 2, 0, size_);
+    };
     for (int i = first(cy); i < last(cy); ++i)
       for (int j = first(cx); j < last(cx); ++j) {
         const float share = share_of_pixel(i, j, within);
@@ -69,8 +73,8 @@ class Canvas {
   void store(Random& random, float noise, std::uint8_t* out) const {
     for (const Color& p : pixels_)
       for (const float value : p)
-        *out++ = static_cast<std::uint8_t>(
-            std::lround(255 * std::clamp(value + noise * (random.uniform() + random.uniform() - 1), 0.0f, 1.0f)));
+        *out++ = static_cast<std::uint8_t>(std::lround(
+            255 * std::clamp(value + noise * (random.uniform() + random.uniform() - 1), 0.0f, 1.0f)));
   }
 
  private:
@@ -92,14 +96,16 @@ class Canvas {
 // Random values on a lattice, bilinearly interpolated.
 class SmoothNoise {
  public:
-  SmoothNoise(Random& random, int cells) : cells_(cells), values_(static_cast<std::size_t>(cells + 1) * (cells + 1)) {
+  SmoothNoise(Random& random, int cells)
+      : cells_(cells), values_(static_cast<std::size_t>(cells + 1) * (cells + 1)) {
     for (float& value : values_)
       value = random.uniform();
   }
   float operator()(float x, float y) const {
     const float u = x * cells_, v = y * cells_;
     const int j = std::min(static_cast<int>(u), cells_ - 1), i = std::min(static_cast<int>(v), cells_ - 1);
-    return std::lerp(std::lerp(at(i, j), at(i, j + 1), u - j), std::lerp(at(i + 1, j), at(i + 1, j + 1), u - j), v - i);
+    return std::lerp(std::lerp(at(i, j), at(i, j + 1), u - j),
+                     std::lerp(at(i + 1, j), at(i + 1, j + 1), u - j), v - i);
   }
 
  private:
@@ -120,11 +126,13 @@ void paint_background(Random& random, Canvas* canvas) {
       break;
     }
     case 1:
-      canvas->fill([&](float x, float y) { return mix(a, b, 0.5f + 0.7f * (dx * (x - 0.5f) + dy * (y - 0.5f))); });
+      canvas->fill(
+          [&](float x, float y) { return mix(a, b, 0.5f + 0.7f * (dx * (x - 0.5f) + dy * (y - 0.5f))); });
       break;
     case 2:
       canvas->fill([&](float x, float y) {
-        return mix(a, b, 0.5f + 0.5f * std::sin(2 * std::numbers::pi_v<float> * frequency * (dx * x + dy * y)));
+        return mix(a, b,
+                   0.5f + 0.5f * std::sin(2 * std::numbers::pi_v<float> * frequency * (dx * x + dy * y)));
       });
       break;
     default:
@@ -144,12 +152,14 @@ void paint_distractors(Random& random, Canvas* canvas) {
     if (random.below(2) == 0) {
       const float radius = random.uniform(0.02f, 0.06f);
       canvas->paint(
-          cx, cy, radius, [&](float x, float y) { return std::hypot(x - cx, y - cy) < radius; }, plain, uncounted);
+          cx, cy, radius, [&](float x, float y) { return std::hypot(x - cx, y - cy) < radius; }, plain,
+          uncounted);
     } else {
       const float angle = random.uniform(0, std::numbers::pi_v<float>), half = random.uniform(0.1f, 0.4f);
       const float dx = std::cos(angle), dy = std::sin(angle), thick = random.uniform(0.008f, 0.02f);
       const auto on_line = [&](float x, float y) {
-        return std::fabs(dx * (x - cx) + dy * (y - cy)) < half && std::fabs(dx * (y - cy) - dy * (x - cx)) < thick;
+        return std::fabs(dx * (x - cx) + dy * (y - cy)) < half &&
+               std::fabs(dx * (y - cy) - dy * (x - cx)) < thick;
       };
       canvas->paint(cx, cy, half + thick, on_line, plain, uncounted);
     }
@@ -169,7 +179,9 @@ void paint_object(Random& random, int label, int size, Canvas* canvas, std::uint
   const Color far = mix(near, random_color(random), 0.25f);
   canvas->paint(
       cx, cy, 1.1f * scale,
-      [&](float x, float y) { return inside_outline(label, c * (x - cx) + s * (y - cy), c * (y - cy) - s * (x - cx)); },
+      [&](float x, float y) {
+        return inside_outline(label, c * (x - cx) + s * (y - cy), c * (y - cy) - s * (x - cx));
+      },
       [&](float x, float y) { return mix(near, far, 0.5f + 0.5f * (c * (x - cx) + s * (y - cy))); },
       [&](int i, int j, float share) { mask[static_cast<std::size_t>(i) * size + j] = share >= 0.5f; });
 }
@@ -190,7 +202,8 @@ int label_of(std::uint64_t seed, Split split, std::int64_t index) {
 }  // namespace
 
 Dataset make_shapes(const ShapesOptions& options, Split split) {
-  CLX_CHECK(options.size >= 16 && options.size <= 4096, "shapes: expected a size within 16…4096, got ", options.size);
+  CLX_CHECK(options.size >= 16 && options.size <= 4096, "shapes: expected a size within 16…4096, got ",
+            options.size);
   CLX_CHECK(options.samples >= 1 && options.samples < (std::int64_t{1} << 31),
             "shapes: expected at least one sample and fewer than 2³¹, got ", options.samples);
   const std::int64_t M = options.samples, n = options.size;
@@ -205,7 +218,8 @@ Dataset make_shapes(const ShapesOptions& options, Split split) {
   auto* masks = set.masks.mutable_data<std::uint8_t>();
   for (std::int64_t i = 0; i < M; ++i) {
     set.labels.push_back(label_of(options.seed, split, i));
-    Random random(options.seed, Purpose::shapes, static_cast<std::uint32_t>(split), static_cast<std::uint64_t>(i));
+    Random random(options.seed, Purpose::shapes, static_cast<std::uint32_t>(split),
+                  static_cast<std::uint64_t>(i));
     Canvas canvas(options.size);
     paint_background(random, &canvas);
     paint_distractors(random, &canvas);

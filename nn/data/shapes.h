@@ -8,7 +8,7 @@
 namespace clx::data {
 
 struct ShapesOptions {
-  int size = 32;               // height and width in pixels, 16 … 4096
+  int size = 32;  // height and width in pixels, 16 … 4096
   std::int64_t samples = 4000;
   std::uint64_t seed = 0;
 };

@@ -18,16 +18,17 @@ struct Plan {
   std::vector<int> blocks;  // per stage
   int channels;             // of the stem and the first stage's 3×3 convolutions
   bool bottleneck;
-  bool small_stem;                // 3×3, stride 1, no pooling
-  bool choose_shortcut;           // option A or B
-  std::string head, bypass;       // PyTorch names
+  bool small_stem;           // 3×3, stride 1, no pooling
+  bool choose_shortcut;      // option A or B
+  std::string head, bypass;  // PyTorch names
 };
 
 const std::vector<Plan>& plans() {
   static const std::vector<Plan> all = [] {
     std::vector<Plan> list;
     for (const int n : {3, 5, 7, 9})
-      list.push_back({"resnet" + std::to_string(6 * n + 2), {n, n, n}, 16, false, true, true, "linear", "shortcut"});
+      list.push_back(
+          {"resnet" + std::to_string(6 * n + 2), {n, n, n}, 16, false, true, true, "linear", "shortcut"});
     list.push_back({"resnet18-cifar", {2, 2, 2, 2}, 64, false, true, false, "fc", "downsample"});
     list.push_back({"resnet50", {3, 4, 6, 3}, 64, true, false, false, "fc", "downsample"});
     return list;
@@ -41,7 +42,8 @@ const Plan& plan_of(const std::string& arch) {
   std::string known;
   for (const std::string& name : architectures())
     known += (known.empty() ? "" : ", ") + name;
-  throw Error(concat("arch: expected one of ", known, ", got '", arch, "'", did_you_mean(arch, architectures())));
+  throw Error(
+      concat("arch: expected one of ", known, ", got '", arch, "'", did_you_mean(arch, architectures())));
 }
 
 int scaled(int channels, double width) {
@@ -55,7 +57,9 @@ class Resnet final : public Model {
         options_(options),
         precision_(precision),
         channels_(scaled(plan.channels, options.width)),
-        stem_(init, plan.small_stem ? Conv2dSize{3, channels_, 3, 1} : Conv2dSize{3, channels_, 7, 2}, precision),
+        stem_(init,
+              plan.small_stem ? Conv2dSize{3, channels_, 3, 1} : Conv2dSize{3, channels_, 7, 2},
+              precision),
         stem_bn_(init, channels_),
         features_(add_stages(init)),
         head_(init, features_, options.classes) {}
@@ -182,7 +186,8 @@ std::unique_ptr<Model> make_model(const std::string& arch,
                                   Precision precision) {
   const Plan& plan = plan_of(arch);
   CLX_CHECK(options.classes >= 2, arch, ": expected at least 2 classes, got ", options.classes);
-  CLX_CHECK(options.width > 0 && options.width <= 16, arch, ": expected a width within (0,16], got ", options.width);
+  CLX_CHECK(options.width > 0 && options.width <= 16, arch, ": expected a width within (0,16], got ",
+            options.width);
   auto model = std::make_unique<Resnet>(plan, options, precision, Initializer(seed));
   model->to(device);
   return model;

@@ -39,8 +39,8 @@ void Sgd::load_state(const std::map<std::string, Tensor>& state) {
     if (found == state.end()) continue;
     const Tensor& buffer = found->second;
     CLX_CHECK_DATA(buffer.dtype() == DType::f32 && buffer.shape() == parameters_[i].shape(), "sgd: expected ",
-                   found->first, " of shape ", parameters_[i].shape(), " and f32, got ", buffer.shape(), " of ",
-                   name_of(buffer.dtype()));
+                   found->first, " of shape ", parameters_[i].shape(), " and f32, got ", buffer.shape(),
+                   " of ", name_of(buffer.dtype()));
     momentum[i] = buffer.to(parameters_[i].device()).clone();
     ++taken;
   }

@@ -1,6 +1,7 @@
 // Runs a grid: blocks one after another, or on several host threads.
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -62,11 +63,13 @@ std::unique_ptr<Worker> make_worker() {
 void thread_entry() {
   entered_stack();
   for (;;) {
+    char exception[1024] = "";
     try {
       worker->body(worker->context);
     } catch (const std::exception& e) {
-      fail("exception in a kernel: %s", e.what());
+      std::snprintf(exception, sizeof exception, "exception in a kernel: %s", e.what());
     }
+    if (exception[0]) fail("%s", exception);
     if (!self()->copies.empty()) fail("the thread ends with cp.async copies in flight");
     leave_barriers(*self());
     schedule();

@@ -66,7 +66,7 @@ bool run_one_async(Worker& w) {
   return true;
 }
 
-[[noreturn]] void report_deadlock(Worker& w) {
+std::string describe_deadlock(const Worker& w) {
   struct Group {
     int first = 0, count = 0;
   };
@@ -85,7 +85,14 @@ bool run_one_async(Worker& w) {
     message += "\n    " + std::to_string(group.count) + " thread(s), the first is " +
                std::to_string(group.first) + ": " + what;
   if (w.live < w.threads) message += "\n    " + std::to_string(w.threads - w.live) + " thread(s) have exited";
-  fail("%s", message.c_str());
+  return message;
+}
+
+// `fail` never returns, so nothing that owns memory may be alive here.
+[[noreturn]] void report_deadlock(const Worker& w) {
+  char text[2048];
+  std::snprintf(text, sizeof text, "%s", describe_deadlock(w).c_str());
+  fail("%s", text);
 }
 
 }  // namespace

@@ -1,0 +1,96 @@
+#include "apps/bench/report.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <ctime>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <ostream>
+
+#include "apps/support/version.h"
+#include "apps/support/workload.h"
+#include "runtime/check.h"
+
+namespace clx::app {
+namespace {
+
+// Three digits and a unit: "12.3 ms".
+std::string with_unit(double value, const std::string& unit) {
+  struct Prefix {
+    double factor;
+    const char* name;
+  };
+  constexpr Prefix kPrefixes[] = {{1e12, "T"}, {1e9, "G"},  {1e6, "M"}, {1e3, "k"},
+                                  {1, ""},     {1e-3, "m"}, {1e-6, "µ"}};
+  for (const Prefix& prefix : kPrefixes)
+    if (value >= prefix.factor * 0.9995) {
+      const double scaled = value / prefix.factor;
+      return fmt::format("{:.{}f} {}{}", scaled,
+                         scaled < 9.995   ? 2
+                         : scaled < 99.95 ? 1
+                                          : 0,
+                         prefix.name, unit);
+    }
+  return fmt::format("{:.3g} {}", value, unit);
+}
+
+double median(const std::vector<double>& sorted) {
+  const std::size_t half = sorted.size() / 2;
+  return sorted.size() % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+std::string load() {
+  double average = 0;
+  return getloadavg(&average, 1) == 1 ? fmt::format("{:.1f}", average) : "unknown";
+}
+
+}  // namespace
+
+void Report::write(const std::string& text) {
+  text_ += text;
+  out_ << text << std::flush;
+}
+
+void Report::begin(Device device, const Peaks& peaks, int repetitions) {
+  peaks_ = peaks;
+  write(
+      fmt::format("# Benchmarks\n\n"
+                  "- machine: {}; its load when this began: {}\n"
+                  "- build: {}, {}\n"
+                  "- date: {:%Y-%m-%d}\n"
+                  "- peaks of this run: {} (matmul f32), {} (matmul bf16), {} (copy)\n\n"
+                  "Medians of {} repetitions; the spread is (slowest − fastest)/median. FLOP and bytes are "
+                  "what one execution\n"
+                  "needs at least: every operand moves once, intermediate results never. Rows that compute "
+                  "are held against a\n"
+                  "large matmul of the same type, rows that move memory against a copy larger than the "
+                  "caches; operands that\n"
+                  "fit into a cache can beat the copy. Every result was checked before it was timed.\n\n",
+                  describe(device), load(), version(), build_description(), fmt::gmtime(std::time(nullptr)),
+                  with_unit(peaks.matmul_f32, "FLOP/s"), with_unit(peaks.matmul_bf16, "FLOP/s"),
+                  with_unit(peaks.copy, "B/s"), repetitions));
+  write(fmt::format("| {:<{}} | {:>8} | {:>6} | {:>10} | {:>8} | {:>12} | {:>15} | {:>8} |\n", "what", width_,
+                    "median", "spread", "FLOP", "bytes", "rate", "of peak", "images/s"));
+  write(fmt::format("|:{:-<{}}-|{:->9}:|{:->7}:|{:->11}:|{:->9}:|{:->13}:|{:->16}:|{:->9}:|\n", "", width_,
+                    "", "", "", "", "", "", ""));
+}
+
+void Report::row(const Case& c, std::vector<double> seconds) {
+  std::ranges::sort(seconds);
+  const double time = median(seconds);
+  const bool arithmetic = c.bound == Bound::arithmetic;
+  const double rate = (arithmetic ? c.flops : c.bytes) / time;
+  write(fmt::format("| {:<{}} | {:>8} | {:>4.0f} % | {:>10} | {:>8} | {:>12} | {:>15} | {:>8} |\n", c.name,
+                    width_, with_unit(time, "s"), 100 * (seconds.back() - seconds.front()) / time,
+                    with_unit(c.flops, "FLOP"), with_unit(c.bytes, "B"),
+                    with_unit(rate, arithmetic ? "FLOP/s" : "B/s"),
+                    fmt::format("{:.0f} % of {}", 100 * rate / peaks_.of(c), arithmetic ? "matmul" : "copy"),
+                    c.images > 0 ? fmt::format("{:.0f}", c.images / time) : ""));
+}
+
+void Report::wrong(const Case& c, const std::string& error) {
+  ++wrong_rows_;
+  write(fmt::format("| {:<{}} | wrong: {} |\n", c.name, width_, error));
+}
+
+}  // namespace clx::app

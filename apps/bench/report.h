@@ -1,0 +1,39 @@
+// The benchmark table as Markdown, row by row.
+#pragma once
+
+#include <cstddef>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "apps/bench/case.h"
+#include "apps/bench/peaks.h"
+
+namespace clx::app {
+
+class Report {
+ public:
+  /// Rows also go to `out` as they come; `width` is that of the longest name.
+  Report(std::ostream& out, std::size_t width) : out_(out), width_(width) {}
+
+  /// What was measured where, and the head of the table.
+  void begin(Device device, const Peaks& peaks, int repetitions);
+  /// The seconds per execution of each repetition.
+  void row(const Case& measured, std::vector<double> seconds);
+  /// A row that was not timed because its check failed.
+  void wrong(const Case& measured, const std::string& error);
+
+  int wrong_rows() const { return wrong_rows_; }
+  const std::string& text() const { return text_; }
+
+ private:
+  void write(const std::string& text);
+
+  std::ostream& out_;
+  std::size_t width_;
+  Peaks peaks_;
+  std::string text_;
+  int wrong_rows_ = 0;
+};
+
+}  // namespace clx::app
