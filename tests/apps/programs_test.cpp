@@ -155,6 +155,27 @@ TEST_F(Programs, EvalWritesTheDocumentedTables) {
   EXPECT_THAT(done.out, HasSubstr("GradCAM_PF_AUC"));
 }
 
+TEST_F(Programs, AllProgramsSeeTheSameImagesAndPredictions) {
+  train("run");
+  explain("explanations");
+  evaluate("scores", {"--metric", "complexity"});
+  must("clx-data", {"export", "--image-size", "16", "--test-samples", "5", "--output-dir", at("shapes")});
+  const io::CsvTable explained = io::read_csv(root / "explanations/predictions.csv");
+  const io::CsvTable scored = io::read_csv(root / "scores/complexity_scores.csv");
+  EXPECT_EQ(explained.numbers("true"), io::read_csv(root / "shapes/labels.csv").numbers("label"));
+  std::int64_t correct = 0;
+  for (const auto& row : scored.rows)
+    correct += row[1] == row[2];
+  for (const char* column : {"idx", "true", "pred"}) {
+    std::vector<double> first = scored.numbers(column);
+    EXPECT_NE(scored.numbers("true"), scored.numbers("pred"));
+    first.resize(5);
+    EXPECT_EQ(first, explained.numbers(column)) << column;
+  }
+  const auto summary = nlohmann::json::parse(text_of(root / "scores/summary.json"));
+  EXPECT_DOUBLE_EQ(summary["accuracy"].get<double>(), static_cast<double>(correct) / 12);
+}
+
 TEST_F(Programs, ScoresAndMapsDependNeitherOnTheBatchNorOnThreads) {
   train("run");
   evaluate("scores");
