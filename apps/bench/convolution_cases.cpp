@@ -130,9 +130,10 @@ Workload backward(Operands o, bool of_data) {
 }  // namespace
 
 std::vector<Case> convolution_cases(Device device) {
-  std::vector<Size> sizes = {{64, 3, 32, 64, 3},      {64, 16, 32, 16, 3},   {64, 64, 32, 64, 3},
-                             {64, 64, 32, 128, 3, 2}, {64, 128, 16, 128, 3}, {64, 256, 8, 256, 3},
-                             {64, 512, 4, 512, 3},    {8, 64, 56, 256, 1},   {8, 1024, 14, 256, 1}};
+  std::vector<Size> sizes = {{64, 3, 32, 64, 3},      {64, 16, 32, 16, 3},     {64, 64, 32, 64, 3},
+                             {64, 64, 32, 128, 3, 2}, {64, 128, 16, 128, 3},   {64, 256, 8, 256, 3},
+                             {64, 512, 4, 512, 3},    {64, 256, 8, 512, 1, 2}, {8, 64, 56, 256, 1},
+                             {8, 1024, 14, 256, 1}};
   if (device.kind == DeviceKind::emulated) sizes = {{1, 16, 8, 16, 3}, {1, 8, 9, 16, 3, 2}};
   std::vector<Case> cases;
   const auto add = [&](const char* what, const Size& size, DType dtype,

@@ -6,12 +6,13 @@
 namespace clx::app {
 
 struct Peaks {
-  double matmul_f32 = 0, matmul_bf16 = 0;  // FLOP/s of a large clx::matmul
-  double copy = 0;                         // bytes/s read and written by copying a large tensor
+  double product_f32 = 0,
+         product_bf16 = 0;  // FLOP/s of a large matrix product, the better of matmul and conv2d
+  double copy = 0;          // bytes/s read and written by copying a large tensor
 
   double of(const Case& row) const {
     if (row.bound == Bound::memory) return copy;
-    return row.dtype == DType::bf16 ? matmul_bf16 : matmul_f32;
+    return row.dtype == DType::bf16 ? product_bf16 : product_f32;
   }
 };
 

@@ -58,20 +58,22 @@ void Report::begin(Device device, const Peaks& peaks, int repetitions) {
                   "- machine: {}; its load when this began: {}\n"
                   "- build: {}, {}\n"
                   "- date: {:%Y-%m-%d}\n"
-                  "- peaks of this run: {} (matmul f32), {} (matmul bf16), {} (copy)\n\n"
+                  "- peaks of this run: {} (product f32), {} (product bf16), {} (copy)\n\n"
                   "Medians of {} repetitions; the spread is (slowest − fastest)/median. FLOP and bytes are "
                   "what one execution\n"
                   "needs at least: every operand moves once, intermediate results never. Rows that compute "
                   "are held against a\n"
-                  "large matmul of the same type, rows that move memory against a copy larger than the "
-                  "caches; operands that\n"
-                  "fit into a cache can beat the copy. Every result was checked before it was timed.\n\n",
+                  "large product of square matrices of the same type (by matmul or as a 1×1 convolution, "
+                  "whichever is faster),\n"
+                  "rows that move memory against a copy larger than the caches; what fits into a cache can "
+                  "beat that. Every\n"
+                  "result was checked before it was timed.\n\n",
                   describe(device), load(), version(), build_description(), fmt::gmtime(std::time(nullptr)),
-                  with_unit(peaks.matmul_f32, "FLOP/s"), with_unit(peaks.matmul_bf16, "FLOP/s"),
+                  with_unit(peaks.product_f32, "FLOP/s"), with_unit(peaks.product_bf16, "FLOP/s"),
                   with_unit(peaks.copy, "B/s"), repetitions));
-  write(fmt::format("| {:<{}} | {:>8} | {:>6} | {:>10} | {:>8} | {:>12} | {:>15} | {:>8} |\n", "what", width_,
+  write(fmt::format("| {:<{}} | {:>8} | {:>6} | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} |\n", "what", width_,
                     "median", "spread", "FLOP", "bytes", "rate", "of peak", "images/s"));
-  write(fmt::format("|:{:-<{}}-|{:->9}:|{:->7}:|{:->11}:|{:->9}:|{:->13}:|{:->16}:|{:->9}:|\n", "", width_,
+  write(fmt::format("|:{:-<{}}-|{:->9}:|{:->7}:|{:->11}:|{:->9}:|{:->13}:|{:->18}:|{:->9}:|\n", "", width_,
                     "", "", "", "", "", "", ""));
 }
 
@@ -80,11 +82,11 @@ void Report::row(const Case& c, std::vector<double> seconds) {
   const double time = median(seconds);
   const bool arithmetic = c.bound == Bound::arithmetic;
   const double rate = (arithmetic ? c.flops : c.bytes) / time;
-  write(fmt::format("| {:<{}} | {:>8} | {:>4.0f} % | {:>10} | {:>8} | {:>12} | {:>15} | {:>8} |\n", c.name,
+  write(fmt::format("| {:<{}} | {:>8} | {:>4.0f} % | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} |\n", c.name,
                     width_, with_unit(time, "s"), 100 * (seconds.back() - seconds.front()) / time,
                     with_unit(c.flops, "FLOP"), with_unit(c.bytes, "B"),
                     with_unit(rate, arithmetic ? "FLOP/s" : "B/s"),
-                    fmt::format("{:.0f} % of {}", 100 * rate / peaks_.of(c), arithmetic ? "matmul" : "copy"),
+                    fmt::format("{:.0f} % of {}", 100 * rate / peaks_.of(c), arithmetic ? "product" : "copy"),
                     c.images > 0 ? fmt::format("{:.0f}", c.images / time) : ""));
 }
 

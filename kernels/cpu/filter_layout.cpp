@@ -1,7 +1,5 @@
 #include "kernels/cpu/filter_layout.h"
 
-#include <numeric>
-
 #include "kernels/cpu/parallel.h"
 
 namespace clx::kernels {
@@ -9,18 +7,17 @@ namespace {
 
 using Desc = dnnl::memory::desc;
 
-// Output channels of one chunk: at least 64, and whole blocks of the layouts, because a part of a block is
-// no memory of its own.
-std::int64_t slice_of(const Desc& from, const Desc& to) {
-  std::int64_t slice = 64;
-  for (const Desc* desc : {&from, &to}) {
-    const auto& layout = desc->data.format_desc.blocking;
-    std::int64_t block = 1;
-    for (int i = 0; i < layout.inner_nblks; ++i)
-      if (layout.inner_idxs[i] == 0) block *= layout.inner_blks[i];
-    slice = std::lcm(slice, block);
-  }
-  return slice;
+constexpr int kSlice = 64;  // output channels of one chunk
+
+// Whether a layout can be cut into chunks: it is neither padded nor blocked by a number (oneDNN also has 48)
+// that 64 is no multiple of.
+bool divides(const Desc& layout) {
+  const dnnl_blocking_desc_t& blocking = layout.data.format_desc.blocking;
+  dnnl_dim_t block = 1;
+  for (int i = 0; i < blocking.inner_nblks; ++i)
+    if (blocking.inner_idxs[i] == 0) block *= blocking.inner_blks[i];
+  return layout.data.dims[0] % kSlice == 0 && layout.data.padded_dims[0] == layout.data.dims[0] &&
+         kSlice % block == 0;
 }
 
 void copy_slice(const Desc& from, const void* filters, const Desc& to, void* out) {
@@ -35,13 +32,12 @@ void copy_slice(const Desc& from, const void* filters, const Desc& to, void* out
 
 void copy_filters(const Desc& from, const void* filters, const Desc& to, void* out) {
   const dnnl::memory::dims dims = from.dims();
-  const std::int64_t slice = slice_of(from, to);
-  if (dims[0] % slice != 0) {
+  if (!divides(from) || !divides(to)) {
     copy_slice(from, filters, to, out);
     return;
   }
-  parallel_for(dims[0] / slice, [&](std::int64_t i) {
-    const dnnl::memory::dims part{slice, dims[1], dims[2], dims[3]}, at{i * slice, 0, 0, 0};
+  parallel_for(dims[0] / kSlice, [&](std::int64_t slice) {
+    const dnnl::memory::dims part{kSlice, dims[1], dims[2], dims[3]}, at{slice * kSlice, 0, 0, 0};
     copy_slice(from.submemory_desc(part, at), filters, to.submemory_desc(part, at), out);
   });
 }
