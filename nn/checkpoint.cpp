@@ -71,7 +71,7 @@ void check_description(const std::filesystem::path& path, const io::SafeTensors&
   CLX_CHECK_DATA(std::find(known.begin(), known.end(), d.arch) != known.end(), "checkpoint ", path.string(),
                  ": its architecture '", d.arch, "' is unknown here", did_you_mean(d.arch, known));
   for (const auto& [name, tensor] : file.tensors)
-    CLX_CHECK_DATA(canonical(name) != "fc.weight" || (tensor.rank() == 2 && tensor.dim(0) == d.resnet.classes),
+    CLX_CHECK_DATA(canonical(name) != "fc.weight" || (tensor.rank() == 2 && tensor.dim(0) >= d.resnet.classes),
                    "checkpoint ", path.string(), ": expected ", name, " of ", d.resnet.classes,
                    " classes, as its metadata says, got shape ", tensor.shape());
 }

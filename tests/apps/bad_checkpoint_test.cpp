@@ -137,7 +137,7 @@ TEST_F(BadCheckpoint, AnotherArchitectureIsNamed) {
     both_refuse({"width"});
   }
   wrong["__metadata__"]["width"] = "0.25";
-  for (const char* classes : {"0", "7", "2000000000"}) {
+  for (const char* classes : {"0", "7", "100000", "2000000000"}) {
     wrong["__metadata__"]["classes"] = classes;
     write(wrong, data);
     both_refuse({classes});
