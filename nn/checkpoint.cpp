@@ -1,5 +1,6 @@
 #include "nn/checkpoint.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 
@@ -7,6 +8,7 @@
 #include "runtime/check.h"
 #include "runtime/io/safetensors.h"
 #include "runtime/ops/convert.h"
+#include "runtime/suggest.h"
 
 namespace clx::nn {
 namespace {
@@ -62,6 +64,18 @@ std::string canonical(std::string name) {
 }
 
 using Tensors = std::map<std::string, Tensor>;
+
+// What a file says of itself, before memory is taken for it.
+void check_description(const std::filesystem::path& path, const io::SafeTensors& file, const Description& d) {
+  const std::vector<std::string> known = architectures();
+  CLX_CHECK_DATA(std::find(known.begin(), known.end(), d.arch) != known.end(), "checkpoint ", path.string(),
+                 ": its architecture '", d.arch, "' is unknown here", did_you_mean(d.arch, known));
+  for (const auto& [name, tensor] : file.tensors)
+    CLX_CHECK_DATA(
+        canonical(name) != "fc.weight" || (tensor.rank() == 2 && tensor.dim(0) >= d.resnet.classes),
+        "checkpoint ", path.string(), ": expected ", name, " of ", d.resnet.classes,
+        " classes, as its metadata says, got shape ", tensor.shape());
+}
 
 // The architecture whose blocks have these names, as a sentence; "" if none has.
 std::string looks_like(const Tensors& tensors) {
@@ -157,6 +171,8 @@ std::unique_ptr<Model> load_model(const std::filesystem::path& path, const LoadO
                    }());
     d.arch = options.arch;
     d.resnet = options.resnet;
+  } else {
+    check_description(path, file, d);
   }
   CLX_CHECK_DATA(options.arch.empty() || options.arch == d.arch, "checkpoint ", path.string(), ": expected ",
                  options.arch, ", got ", d.arch);

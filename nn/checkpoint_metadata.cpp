@@ -10,6 +10,7 @@ namespace clx::nn {
 namespace {
 
 constexpr int kVersion = 1;
+constexpr int kMaxClasses = 1'000'000;
 
 // The shortest text that reads back as the same number.
 template <class Number>
@@ -97,7 +98,12 @@ Description from_metadata(const std::filesystem::path& path,
                  "; a newer program wrote it");
   d.arch = read.text("arch");
   d.resnet.classes = read.number("classes", d.resnet.classes);
+  if (read.has("classes"))
+    read.check(d.resnet.classes >= 2 && d.resnet.classes <= kMaxClasses, "classes",
+               "a number within 2…1000000");
   d.resnet.width = read.number("width", d.resnet.width);
+  if (read.has("width"))
+    read.check(d.resnet.width > 0 && d.resnet.width <= 16, "width", "a number within (0,16]");
   const std::string shortcut = read.text("shortcut");
   if (read.has("shortcut")) read.check(shortcut == "A" || shortcut == "B", "shortcut", "A or B");
   d.resnet.shortcut = shortcut == "B" ? Shortcut::projection : Shortcut::subsample;

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "apps/support/options.h"
+#include "apps/support/output_folder.h"
 #include "apps/support/program.h"
 #include "apps/support/progress.h"
 #include "apps/support/workload.h"
@@ -32,6 +33,7 @@ io::Image image_of(const Tensor& pixels, int channels) {
 // images/<class>/<index>.png, masks/<class>/<index>.png (0 and 255), labels.csv.
 int export_images(const Settings& s) {
   const data::Dataset set = load_data(s.data, s.split);
+  make_output_folder(s.output_dir);
   const std::int64_t H = set.images.dim(1), W = set.images.dim(2), C = set.images.dim(3);
   for (const std::string& name : set.class_names)
     for (const char* folder : {"images", "masks"})

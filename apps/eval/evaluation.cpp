@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/eval/scores.h"
+#include "apps/support/output_folder.h"
 #include "apps/support/program.h"
 #include "apps/support/progress.h"
 #include "runtime/autograd.h"
@@ -34,17 +35,20 @@ class Evaluation {
         model_(load_model(options.model, set_, device_, options.compute.precision)),
         batches_(set_, device_, *model_),
         scores_(set_.size()) {
+    check_explainable(*model_, explain_);
     if (options.control && !contains(explain_.methods, "random")) explain_.methods.emplace_back("random");
   }
 
   int run() {
-    std::filesystem::create_directories(o_.output_dir);
+    make_output_folder(o_.output_dir);
     Progress progress("evaluate", set_.size(), {.quiet = o_.quiet});
     for (std::int64_t begin = 0; begin < set_.size(); begin += explain_.batch_size) {
       const std::int64_t end = std::min(begin + explain_.batch_size, set_.size());
       evaluate_batch(begin, end);
       progress.update(end);
-      if (stop_requested()) return stop_code();
+      if (!stop_requested()) continue;
+      std::cerr << fmt::format("stopped after {} of {} images; no scores are written\n", end, set_.size());
+      return stop_code();
     }
     progress.finish();
     write();
@@ -59,6 +63,7 @@ class Evaluation {
     const std::vector<std::int32_t> labels(set_.labels.begin() + begin, set_.labels.begin() + end);
     const Explained e = explain_batch(*model_, images, labels, begin, explain_);
     scores_.predictions(labels, e.predicted);
+    std::vector<xai::PixelFlipping> flips;
     for (std::size_t m = 0; m < explain_.methods.size(); ++m) {
       const std::string method = column_name(explain_.methods[m]);
       const Tensor& maps = e.maps[m];
@@ -69,28 +74,38 @@ class Evaluation {
         scores_.add(method + "_PG", method, "PG", xai::pointing_game(maps, masks));
         scores_.add(method + "_AL", method, "AL", xai::attribution_localisation(maps, masks));
       }
-      if (wants("pixel-flipping")) flip(method, images, maps, o_.pf_class == "true" ? labels : e.predicted);
+      if (wants("pixel-flipping"))
+        flips.push_back(flip(images, maps, o_.pf_class == "true" ? labels : e.predicted));
     }
+    add_flips(flips);
   }
 
-  void flip(const std::string& method,
-            const Tensor& images,
-            const Tensor& maps,
-            const std::vector<std::int32_t>& classes) {
+  xai::PixelFlipping flip(const Tensor& images,
+                          const Tensor& maps,
+                          const std::vector<std::int32_t>& classes) {
     const auto classifier = [this](const Tensor& x) {
       const NoGrad no_grad;
       return model_->forward(x);
     };
-    const xai::PixelFlipping pf = xai::pixel_flipping(classifier, images, maps, classes, o_.pixel_flipping);
-    scores_.add("pf", method, "PF_AUC", pf.auc);
-    std::vector<double> relative;
-    for (std::size_t n = 0; n < pf.auc.size(); ++n)
-      relative.push_back(pf.auc[n] / pf.p0[n]);
-    scores_.add("pf", method, "PF_AUC_over_p0", relative);
-    if (method == column_name(explain_.methods[0])) scores_.add("pf", "", "p0", pf.p0);
-    auto& curves = curves_[method];
-    curves.insert(curves.end(), pf.curves.begin(), pf.curves.end());
-    steps_ = pf.steps;
+    return xai::pixel_flipping(classifier, images, maps, classes, o_.pixel_flipping);
+  }
+
+  // One result per method. First the columns that the reference has, then ours.
+  void add_flips(const std::vector<xai::PixelFlipping>& flips) {
+    for (std::size_t m = 0; m < flips.size(); ++m) {
+      const std::string method = column_name(explain_.methods[m]);
+      scores_.add("pf", method, "PF_AUC", flips[m].auc);
+      auto& curves = curves_[method];
+      curves.insert(curves.end(), flips[m].curves.begin(), flips[m].curves.end());
+      steps_ = flips[m].steps;
+    }
+    if (!flips.empty()) scores_.add("pf", "", "p0", flips[0].p0);
+    for (std::size_t m = 0; m < flips.size(); ++m) {
+      std::vector<double> relative;
+      for (std::size_t n = 0; n < flips[m].auc.size(); ++n)
+        relative.push_back(flips[m].auc[n] / flips[m].p0[n]);
+      scores_.add("pf", column_name(explain_.methods[m]), "PF_AUC_over_p0", relative);
+    }
   }
 
   void write() const {

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "apps/support/explaining.h"
+#include "apps/support/output_folder.h"
 #include "apps/support/picture.h"
 #include "apps/support/program.h"
 #include "apps/support/progress.h"
@@ -48,15 +49,16 @@ class Explainer {
         set_(load_data(s.data, data::Split::test)),
         model_(load_model(s.model, set_, device_, s.compute.precision)),
         batches_(set_, device_, *model_) {
-    fs::create_directories(s.output_dir / "overlays");
+    check_explainable(*model_, s.explain);
+    make_output_folder(s.output_dir / "overlays");
     for (const std::string& method : s.explain.methods)
       maps_[method] = Tensor({set_.size(), set_.images.dim(1), set_.images.dim(2)});
   }
 
-  void run() {
+  int run() {
     io::CsvWriter rows(s_.output_dir / "predictions.csv", {"idx", "true", "pred", "target"});
     Progress progress("explain", set_.size(), {.quiet = s_.quiet});
-    for (std::int64_t begin = 0; begin < set_.size() && !stop_requested(); begin += s_.explain.batch_size) {
+    for (std::int64_t begin = 0; begin < set_.size(); begin += s_.explain.batch_size) {
       const std::int64_t end = std::min(begin + s_.explain.batch_size, set_.size());
       const std::vector<std::int32_t> labels(set_.labels.begin() + begin, set_.labels.begin() + end);
       const Explained e = explain_batch(*model_, batches_.images(begin, end), labels, begin, s_.explain);
@@ -66,12 +68,17 @@ class Explainer {
         draw(i, n, e);
       }
       progress.update(end);
+      if (!stop_requested()) continue;
+      std::cerr << fmt::format("stopped after {} of {} images; only their overlays are written\n", end,
+                               set_.size());
+      return stop_code();
     }
     progress.finish();
     rows.commit();
     if (!sheet_.empty()) io::write_png(s_.output_dir / "contact_sheet.png", contact_sheet(sheet_));
     if (s_.save_maps) save_maps();
     report();
+    return ok;
   }
 
  private:
@@ -139,8 +146,8 @@ int main_of_explain(int argc, char** argv) {
   add_compute_options(options, &s.compute);
   inherit_data_of_run(options);
   if (const auto code = options.parse(argc, argv)) return *code;
-  Explainer(s).run();
-  return ok;
+  handle_stop_signals();
+  return Explainer(s).run();
 }
 
 }  // namespace

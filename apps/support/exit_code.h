@@ -14,7 +14,7 @@ enum ExitCode : int {
   bad_data = 3,
   non_finite_loss = 4,
   out_of_memory = 5,
-  stopped = 75,       // by SIGTERM or SIGUSR1, after saving; start it again with --resume
+  stopped = 75,       // by SIGTERM or SIGUSR1; a training run has saved its weights
   interrupted = 130,  // by SIGINT (Ctrl-C)
 };
 

@@ -80,6 +80,15 @@ void add_explain_options(Options& options, ExplainOptions* explain) {
       .range(1, 1 << 16);
 }
 
+void check_explainable(const nn::Model& model, const ExplainOptions& options) {
+  try {
+    if (!options.layer.empty()) model.check_layer(options.layer);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+  targets_of(options, {}, {}, model.classes());
+}
+
 std::string column_name(const std::string& method) {
   if (method == "grad-cam") return "GradCAM";
   if (method == "eigen-cam") return "EigenCAM";

@@ -33,6 +33,11 @@ struct Explained {
   std::vector<Tensor> maps;  // (N,H,W) f32 on the cpu, one per method
 };
 
+/// Refuses at once what explain_batch would refuse later.
+/// Throws    UsageError if the model has no such layer (it lists them) or the target is not one of its
+/// classes
+void check_explainable(const nn::Model& model, const ExplainOptions& options);
+
 /// Explains the model's scores of normalised images (N,H,W,C) that are samples first, first + 1, … of the
 /// data set.
 /// Throws    Error if the layer does not exist (with a suggestion) or the target is not a class

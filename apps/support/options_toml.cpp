@@ -98,6 +98,7 @@ void Options::read_inherited() {
     if (from->source_ == Option::Source::built_in) continue;
     std::string text = from->literal_();
     if (from->kind_ == ValueKind::text) text = **toml::parse(fmt::format("v = {}", text))["v"].as_string();
+    if (text.empty()) continue;  // as a printed configuration says that none is named
     read_config(inherited.file(text), Option::Source::inherited, &inherited.names);
   }
 }
@@ -110,7 +111,8 @@ std::string Options::to_toml() const {
       group = option.group_;
       text += fmt::format("{}# {}\n", text.empty() ? "" : "\n", group);
     }
-    const std::string literal = option.literal_();
+    const bool missing = option.required_ && option.source_ == Option::Source::built_in;
+    const std::string literal = missing ? "" : option.literal_();
     text += literal.empty() ? fmt::format("# {} is not set\n", option.name_)
                             : fmt::format("{} = {}\n", option.name_, literal);
   }

@@ -39,8 +39,8 @@ const char* exit_code_help() {
          "  3  bad data: a missing, truncated or inconsistent file\n"
          "  4  the loss became NaN or infinite\n"
          "  5  out of memory\n"
-         "  75 stopped by SIGTERM or SIGUSR1 after saving; --resume goes on\n"
-         "  130 interrupted by Ctrl-C\n";
+         "  75 stopped by SIGTERM or SIGUSR1; a training run has saved its weights\n"
+         "  130 interrupted by Ctrl-C; a training run has saved its weights\n";
 }
 
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "apps/support/output_folder.h"
 #include "apps/support/version.h"
 #include "runtime/check.h"
 #include "runtime/io/file.h"
@@ -29,41 +30,6 @@ void write_whole(const fs::path& file, const std::string& text) {
 std::string read_whole(const fs::path& file) {
   const std::vector<std::uint8_t> bytes = io::read_file(file);
   return {bytes.begin(), bytes.end()};
-}
-
-// The folders of `path` that do not exist yet, outermost first.
-std::vector<fs::path> missing_folders(fs::path path) {
-  std::vector<fs::path> missing;
-  std::error_code ignored;
-  while (!path.empty() && !fs::exists(path, ignored)) {
-    missing.insert(missing.begin(), path);
-    path = path.parent_path();
-  }
-  return missing;
-}
-
-// Creates `path` and proves that files can be made in it, or leaves everything as it was.
-void make_writable_folder(const fs::path& path) {
-  std::vector<fs::path> made;
-  const auto give_up = [&](const std::string& reason) {
-    std::error_code ignored;
-    for (auto it = made.rbegin(); it != made.rend(); ++it)
-      fs::remove(*it, ignored);
-    throw Error(fmt::format("output folder {}: not writable: {}", path.string(), reason));
-  };
-  for (const fs::path& folder : missing_folders(path)) {
-    std::error_code error;
-    fs::create_directory(folder, error);
-    if (error) give_up(error.message());
-    made.push_back(folder);
-  }
-  std::error_code error;
-  if (!fs::is_directory(path, error)) give_up("it is not a folder");
-  std::string probe = (path / ".writable-XXXXXX").string();
-  const int file = mkstemp(probe.data());
-  if (file < 0) give_up(std::strerror(errno));
-  close(file);
-  unlink(probe.c_str());
 }
 
 bool holds_run(const fs::path& path) {
@@ -104,12 +70,11 @@ RunFolder::RunFolder(const fs::path& output,
     : path_(output / fmt::format("seed{}", seed)) {
   const bool exists = holds_run(path_);
   CLX_CHECK(!exists || if_exists != IfRunExists::refuse, "output folder ", path_.string(),
-            ": holds a run already; --resume goes on with it, --overwrite starts anew, another --output-dir "
-            "keeps it");
+            ": holds a run already; --overwrite starts anew, another --output-dir keeps it");
   CLX_CHECK(exists || if_exists != IfRunExists::resume, "output folder ", path_.string(),
             ": no run to resume");
-  make_writable_folder(checkpoints());
-  make_writable_folder(path_);
+  make_output_folder(checkpoints());
+  make_output_folder(path_);
 
   ordered_json env = describe(environment);
   if (exists && if_exists == IfRunExists::overwrite) remove_run(path_);
@@ -182,8 +147,8 @@ fs::path find_run(const fs::path& path) {
     }
   }
   std::ranges::sort(seeds);
-  CLX_CHECK(!seeds.empty(), "run folder ", path.string(),
-            ": expected a config.toml in it or in a seed<k> of it");
+  CLX_CHECK_DATA(!seeds.empty(), "run folder ", path.string(),
+                 ": expected a config.toml in it or in a seed<k> of it, got none");
   CLX_CHECK(seeds.size() == 1, "run folder ", path.string(), ": expected one seed, got ",
             fmt::format("{}", fmt::join(seeds, ", ")), "; name one of them");
   return path / seeds[0];

@@ -51,7 +51,7 @@ class RunFolder {
 };
 
 /// The run folder that a user means by `path`: itself if it has a config.toml, else its only seed<k>.
-/// Throws Error if there is none, or several (it lists them).
+/// Throws DataError if there is none, Error if there are several (it lists them).
 std::filesystem::path find_run(const std::filesystem::path& path);
 
 /// The CPU's name as the system tells it, or "unknown".

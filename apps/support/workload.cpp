@@ -11,6 +11,7 @@
 #include "nn/data/shapes.h"
 #include "runtime/autograd.h"
 #include "runtime/ops/gather.h"
+#include "runtime/suggest.h"
 #include "runtime/threads.h"
 
 namespace clx::app {
@@ -22,6 +23,13 @@ std::vector<std::string> data_option_names() {
   return {"dataset", "data-dir", "image-size", "train-samples", "test-samples", "data-seed"};
 }
 
+void check_architecture(const std::string& arch) {
+  const std::vector<std::string> known = nn::architectures();
+  if (std::ranges::find(known, arch) == known.end())
+    throw UsageError(fmt::format("arch: expected one of {}, got '{}'{}", fmt::join(known, ", "), arch,
+                                 did_you_mean(arch, known)));
+}
+
 }  // namespace
 
 void add_data_options(Options& options, DataOptions* data) {
@@ -30,7 +38,7 @@ void add_data_options(Options& options, DataOptions* data) {
       .choices({"shapes", "cifar10"});
   options.add("data-dir", &data->data_dir, "folder of the data set's files (cifar10: cifar-10-batches-bin)");
   options.add("train-files", &data->train_files, "training files of cifar10 (default: all five batches)");
-  options.add("image-size", &data->image_size, "height and width of shapes").range(8, 4096);
+  options.add("image-size", &data->image_size, "height and width of shapes").range(16, 4096);
   options.add("train-samples", &data->train_samples, "training images of shapes").range(1, 1e8);
   options.add("test-samples", &data->test_samples, "test images of shapes").range(1, 1e8);
   options.add("data-seed", &data->data_seed, "seed of shapes");
@@ -113,6 +121,7 @@ std::unique_ptr<nn::Model> make_model(const ArchitectureOptions& architecture,
                                       std::uint64_t seed,
                                       Device device,
                                       nn::Precision precision) {
+  check_architecture(architecture.arch);
   auto model = nn::make_model(architecture.arch,
                               {.classes = static_cast<int>(set.class_names.size()),
                                .width = architecture.width,
@@ -142,6 +151,7 @@ std::unique_ptr<nn::Model> load_model(const ModelOptions& options,
                                       const data::Dataset& set,
                                       Device device,
                                       nn::Precision precision) {
+  if (!options.architecture.arch.empty()) check_architecture(options.architecture.arch);
   std::filesystem::path file = options.checkpoint;
   if (file.empty()) {
     if (options.run.empty())

@@ -75,7 +75,8 @@ struct ArchitectureOptions {
 /// Declares --arch, --width and --shortcut in the current group.
 void add_architecture_options(Options& options, ArchitectureOptions* architecture);
 
-/// Fresh weights for the classes of `set`. Throws Error if the architecture is unknown (with a suggestion).
+/// Fresh weights for the classes of `set`. Throws UsageError if the architecture is unknown (with a
+/// suggestion).
 std::unique_ptr<nn::Model> make_model(const ArchitectureOptions& architecture,
                                       const data::Dataset& set,
                                       std::uint64_t seed,
@@ -100,7 +101,7 @@ void inherit_data_of_run(Options& options);
 
 /// The model in evaluation mode on `device`.
 /// Throws    DataError if the file is missing, damaged or of another architecture; UsageError if neither
-///           a run nor a checkpoint is named
+///           a run nor a checkpoint is named or the architecture is unknown
 std::unique_ptr<nn::Model> load_model(const ModelOptions& options,
                                       const data::Dataset& set,
                                       Device device,

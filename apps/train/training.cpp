@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <filesystem>
 #include <fmt/format.h>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -17,9 +19,12 @@
 #include "runtime/autograd.h"
 #include "runtime/ops/cross_entropy.h"
 #include "runtime/ops/gather.h"
+#include "runtime/threads.h"
 
 namespace clx::app {
 namespace {
+
+namespace fs = std::filesystem;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -33,26 +38,24 @@ class Training {
         device_(device),
         train_(load_data(options.data, data::Split::train)),
         test_(load_data(options.data, data::Split::test)),
-        folder_(options.output_dir,
-                options.seed,
-                options.config_toml,
-                {describe(device), options.compute.threads, options.command},
-                options.overwrite ? IfRunExists::overwrite : IfRunExists::refuse),
         model_(make_model(options.architecture, train_, options.seed, device, options.compute.precision)),
         sgd_(model_->parameters(), options.sgd),
         step_(device),
         images_(train_.images.to(device)),
         labels_(train_.label_tensor().to(device)),
-        order_(train_.size(), options.batch_size, options.seed) {
-    CLX_CHECK(order_.batches() > 0, "train: expected at least one batch of ", o_.batch_size, " images, got ",
-              train_.size(), " images");
-  }
+        order_(at_least(options.batch_size, train_.size()), options.batch_size, options.seed),
+        folder_(options.output_dir,
+                options.seed,
+                options.config_toml,
+                {describe(device), threads(), options.command},
+                options.overwrite ? IfRunExists::overwrite : IfRunExists::refuse) {}
 
   int run() {
     announce();
     for (int epoch = 0; epoch < o_.epochs; ++epoch) {
       const auto start = std::chrono::steady_clock::now();
       const StepTotals totals = train_epoch(epoch);
+      check_weights(epoch);
       if (stop_requested()) return stopped(epoch);
       const double test_accuracy = accuracy(*model_, test_, device_);
       const bool best = test_accuracy > best_;
@@ -79,6 +82,12 @@ class Training {
   }
 
  private:
+  static std::int64_t at_least(std::int64_t batch_size, std::int64_t images) {
+    CLX_CHECK(images >= batch_size, "train: expected at least one batch of ", batch_size, " images, got ",
+              images, " images; a smaller --batch-size may help");
+    return images;
+  }
+
   double lr(int epoch) const { return nn::warmup_cosine(o_.lr, epoch, o_.epochs, o_.warmup_epochs); }
 
   void announce() const {
@@ -102,15 +111,30 @@ class Training {
       if ((batch + 1) % o_.log_interval != 0 && batch + 1 != order_.batches()) continue;
       const StepTotals totals = step_.read();
       if (totals.first_bad_step >= 0)
-        throw NonFiniteLoss(
-            fmt::format("train: the loss was not finite at step {} (epoch {}); {} holds the last good "
-                        "weights; a smaller --lr may help",
-                        totals.first_bad_step, epoch + 1, folder_.checkpoint("last").string()));
+        diverged(
+            fmt::format("the loss was not finite at step {} (epoch {})", totals.first_bad_step, epoch + 1));
       accumulate(totals, &sum);
       progress.update((batch + 1) * o_.batch_size, fmt::format("loss {:.4f}", totals.loss));
     }
     if (!stop_requested()) progress.finish(fmt::format("loss {:.4f}", sum.loss));
     return sum;
+  }
+
+  // The last step of an epoch may spoil the weights after its own loss was still finite.
+  void check_weights(int epoch) {
+    model_->visit([&](const nn::Entry& entry) {
+      if (entry.role == nn::Role::counter) return;
+      const std::vector<float> values = entry.tensor->to_host();
+      if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
+        diverged(fmt::format("{} was not finite after epoch {}", entry.name, epoch + 1));
+    });
+  }
+
+  [[noreturn]] void diverged(const std::string& what) const {
+    const fs::path last = folder_.checkpoint("last");
+    const std::string kept =
+        fs::exists(last) ? last.string() + " holds the last good weights" : "no weights were saved";
+    throw NonFiniteLoss(fmt::format("train: {}; {}; a smaller --lr may help", what, kept));
   }
 
   // Weighs by the number of images, so that the sum over all reads is the epoch's mean.
@@ -153,12 +177,12 @@ class Training {
   const TrainingOptions& o_;
   Device device_;
   data::Dataset train_, test_;
-  RunFolder folder_;
   std::unique_ptr<nn::Model> model_;
   nn::Sgd sgd_;
   Step step_;
   Tensor images_, labels_;
   data::EpochOrder order_;
+  RunFolder folder_;  // last: nothing is written before everything else was found to be right
   double best_ = -1;
 };
 

@@ -38,6 +38,9 @@ class Model : public Module {
   /// Notes     History begins at the activation: gradients do not reach the layers before it.
   virtual Activations forward_with(const Tensor& x, const std::string& layer) = 0;
 
+  /// Throws    Error listing the layers, with a suggestion, if forward_with knows no such layer
+  virtual void check_layer(const std::string& layer) const = 0;
+
   /// The names of all blocks, first to last.
   virtual std::vector<std::string> layers() const = 0;
   /// The last block: what CAMs explain unless told otherwise.

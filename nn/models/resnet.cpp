@@ -78,6 +78,8 @@ class Resnet final : public Model {
     return {head(global_average_pool(run(activation, end, blocks_.size()))), activation};
   }
 
+  void check_layer(const std::string& layer) const override { index_of(layer); }
+
   std::vector<std::string> layers() const override {
     std::vector<std::string> names;
     for (const NamedBlock& block : blocks_)

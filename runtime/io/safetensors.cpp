@@ -174,7 +174,8 @@ SafeTensors read_safetensors(const std::filesystem::path& path) {
   reader.check(file.size() >= 8, "a safetensors file", concat(file.size(), " bytes"));
   std::uint64_t length = 0;
   file.read_at(0, &length, sizeof length);
-  reader.check(length <= kMaxHeaderBytes, "a header of at most 100 MB", concat(length, " bytes"));
+  reader.check(length <= kMaxHeaderBytes, "a safetensors file with a header of at most 100 MB",
+               concat(length, " bytes"));
   reader.check(length <= file.size() - 8, concat("a header of ", length, " bytes"),
                concat("a file of ", file.size()));
   std::string text(length, '\0');

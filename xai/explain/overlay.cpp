@@ -11,7 +11,8 @@ std::array<std::uint8_t, 3> jet(int i) {
   const int level = 4 * std::clamp(i, 0, 255);
   // Each colour is a trapezoid over i: rising by 4, at 255 for a quarter of the range, falling by 4.
   const auto channel = [&](int centre) {
-    return static_cast<std::uint8_t>(std::nearbyint(std::clamp(382.5 - std::abs(level - 255 * centre), 0.0, 255.0)));
+    return static_cast<std::uint8_t>(
+        std::nearbyint(std::clamp(382.5 - std::abs(level - 255 * centre), 0.0, 255.0)));
   };
   return {channel(3), channel(2), channel(1)};
 }

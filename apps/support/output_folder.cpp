@@ -1,0 +1,55 @@
+#include "apps/support/output_folder.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include "runtime/check.h"
+
+namespace clx::app {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// The folders of `path` that do not exist yet, outermost first.
+std::vector<fs::path> missing_folders(fs::path path) {
+  std::vector<fs::path> missing;
+  std::error_code ignored;
+  while (!path.empty() && !fs::exists(path, ignored)) {
+    missing.insert(missing.begin(), path);
+    path = path.parent_path();
+  }
+  return missing;
+}
+
+}  // namespace
+
+void make_output_folder(const fs::path& path) {
+  std::vector<fs::path> made;
+  const auto give_up = [&](const std::string& reason) {
+    std::error_code ignored;
+    for (auto it = made.rbegin(); it != made.rend(); ++it)
+      fs::remove(*it, ignored);
+    throw Error(
+        fmt::format("output folder {}: not writable: {}; --output-dir names another", path.string(), reason));
+  };
+  for (const fs::path& folder : missing_folders(path)) {
+    std::error_code error;
+    fs::create_directory(folder, error);
+    if (error) give_up(error.message());
+    made.push_back(folder);
+  }
+  std::error_code error;
+  if (!fs::is_directory(path, error)) give_up("it is not a folder");
+  std::string probe = (path / ".writable-XXXXXX").string();
+  const int file = mkstemp(probe.data());
+  if (file < 0) give_up(std::strerror(errno));
+  close(file);
+  unlink(probe.c_str());
+}
+
+}  // namespace clx::app
