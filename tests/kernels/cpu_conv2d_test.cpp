@@ -1,0 +1,163 @@
+// The CPU's convolution and matrix product against plain loops in double, on odd sizes.
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+#include "kernels/conv2d.h"
+#include "kernels/matmul.h"
+#include "tests/kernels/numbers.h"
+
+namespace clx::kernels {
+namespace {
+
+struct Convolved {
+  Doubles y, dx, dw;
+};
+Convolved reference(const Conv2dShape& s, const Doubles& x, const Doubles& w, const Doubles& dy) {
+  Convolved out{Doubles(std::size_t(s.N) * s.P() * s.Q() * s.K), Doubles(x.size()), Doubles(w.size())};
+  std::size_t i = 0;
+  for (int n = 0; n < s.N; ++n)
+    for (int p = 0; p < s.P(); ++p)
+      for (int q = 0; q < s.Q(); ++q)
+        for (int k = 0; k < s.K; ++k, ++i)
+          for (int r = 0; r < s.R; ++r)
+            for (int t = 0; t < s.S; ++t) {
+              const int h = p * s.stride + r - s.padding, v = q * s.stride + t - s.padding;
+              if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
+              for (int c = 0; c < s.C; ++c) {
+                const std::size_t at_x = ((std::size_t(n) * s.H + h) * s.W + v) * s.C + c;
+                const std::size_t at_w = ((std::size_t(k) * s.R + r) * s.S + t) * s.C + c;
+                out.y[i] += x[at_x] * w[at_w];
+                out.dx[at_x] += dy[i] * w[at_w];
+                out.dw[at_w] += dy[i] * x[at_x];
+              }
+            }
+  return out;
+}
+
+const Conv2dShape kConvolutions[] = {
+    {2, 9, 7, 3, 16, 3, 3, 1, 1},     // stem
+    {2, 23, 19, 3, 20, 7, 7, 2, 3},   // large stem
+    {3, 8, 8, 16, 32, 3, 3, 2, 1},    // strided, even
+    {1, 9, 11, 16, 16, 3, 3, 2, 1},   // strided, odd
+    {2, 5, 5, 17, 13, 3, 3, 1, 1},    // odd channels
+    {2, 7, 9, 32, 48, 1, 1, 1, 0},    // pointwise
+    {2, 7, 8, 16, 64, 1, 1, 2, 0},    // pointwise, strided
+    {1, 8, 8, 256, 512, 1, 1, 2, 0},  // whose filters oneDNN keeps in blocks that 64 is no multiple of
+    {1, 3, 3, 5, 7, 3, 3, 1, 0},      // one output
+    {1, 6, 10, 4, 8, 2, 5, 3, 2},     // neither square nor odd
+    {70, 4, 4, 64, 64, 3, 3, 1, 1},   // several chunks of images and a rest
+    {1, 10, 9, 8, 16, 3, 3, 4, 0},    // pixels that no window covers
+};
+
+std::string name(const Conv2dShape& s) {
+  return "N" + std::to_string(s.N) + " H" + std::to_string(s.H) + " W" + std::to_string(s.W) + " C" +
+         std::to_string(s.C) + " K" + std::to_string(s.K) + " R" + std::to_string(s.R) + " stride" +
+         std::to_string(s.stride);
+}
+
+TEST(CpuConv2d, IsExactOnSmallIntegers) {
+  test::ScratchCpu cpu;
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const Conv2dShape& s : kConvolutions) {
+      const std::size_t nx = std::size_t(s.N) * s.H * s.W * s.C, ny = std::size_t(s.N) * s.P() * s.Q() * s.K,
+                        nw = std::size_t(s.K) * s.R * s.S * s.C;
+      // In bf16 y and dx are exact up to 256, so their operands are 0 or ±1 and few differ from 0.
+      const bool narrow = dtype == DType::bf16;
+      Doubles x = integers(nx, 1, narrow ? 1 : 7), w = integers(nw, 2, narrow ? 1 : 7),
+              dy = integers(ny, 3, narrow ? 1 : 7);
+      const Convolved expected = reference(s, x, w, dy);
+      Numbers X(dtype, x), W(dtype, w), DY(dtype, dy), Y(dtype, ny), DX(dtype, nx), DW(DType::f32, nw);
+      conv2d_forward(cpu(), s, Math::f32, X.view(), W.view(), {}, Y.view());
+      conv2d_backward_data(cpu(), s, Math::f32, DY.view(), W.view(), DX.view());
+      conv2d_backward_weight(cpu(), s, Math::f32, X.view(), DY.view(), DW.floats());
+      expect_near(Y.values(), expected.y, 0, std::string("y ") + name_of(dtype) + " " + name(s));
+      expect_near(DX.values(), expected.dx, 0, std::string("dx ") + name_of(dtype) + " " + name(s));
+      expect_near(DW.values(), expected.dw, 0, std::string("dw ") + name_of(dtype) + " " + name(s));
+    }
+}
+
+TEST(CpuConv2d, MatchesDoubleLoopsOnRealNumbers) {
+  test::ScratchCpu cpu;
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const Conv2dShape& s : kConvolutions) {
+      const std::size_t nx = std::size_t(s.N) * s.H * s.W * s.C, ny = std::size_t(s.N) * s.P() * s.Q() * s.K,
+                        nw = std::size_t(s.K) * s.R * s.S * s.C;
+      Numbers X(dtype, normal(nx, 1)), W(dtype, normal(nw, 2, 0, 0.1)), DY(dtype, normal(ny, 3));
+      Numbers Y(dtype, ny), DX(dtype, nx), DW(DType::f32, nw);
+      const Convolved expected = reference(s, X.values(), W.values(), DY.values());
+      conv2d_forward(cpu(), s, Math::f32, X.view(), W.view(), {}, Y.view());
+      conv2d_backward_data(cpu(), s, Math::f32, DY.view(), W.view(), DX.view());
+      conv2d_backward_weight(cpu(), s, Math::f32, X.view(), DY.view(), DW.floats());
+      expect_near(Y.values(), expected.y, tolerance_of(dtype), "y " + name(s));
+      expect_near(DX.values(), expected.dx, tolerance_of(dtype), "dx " + name(s));
+      expect_near_sums(DW.values(), expected.dw, 2e-6, "dw " + name(s));
+    }
+}
+
+TEST(CpuConv2d, AddsBiasAndResidualBeforeRelu) {
+  test::ScratchCpu cpu;
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const Conv2dShape& s : kConvolutions)
+      for (int parts = 1; parts < 8; ++parts) {
+        const std::size_t nx = std::size_t(s.N) * s.H * s.W * s.C,
+                          ny = std::size_t(s.N) * s.P() * s.Q() * s.K,
+                          nw = std::size_t(s.K) * s.R * s.S * s.C, K = std::size_t(s.K);
+        Numbers X(dtype, integers(nx, 1, 1)), W(dtype, integers(nw, 2, 1)), R(dtype, integers(ny, 4, 9));
+        Numbers B(DType::f32, integers(K, 5, 9)), Y(dtype, ny);
+        Conv2dEpilogue epilogue;
+        if (parts & 1) epilogue.bias = B.floats();
+        if (parts & 2) epilogue.residual = R.view();
+        epilogue.relu = parts & 4;
+        conv2d_forward(cpu(), s, Math::tf32, X.view(), W.view(), epilogue, Y.view());
+        Doubles y = reference(s, X.values(), W.values(), Doubles(ny)).y;
+        const Doubles bias = B.values(), residual = R.values();
+        for (std::size_t i = 0; i < ny; ++i) {
+          if (parts & 1) y[i] += bias[i % K];
+          if (parts & 2) y[i] += residual[i];
+          if (parts & 4) y[i] = std::max(0.0, y[i]);
+        }
+        expect_near(Y.values(), y, 0,
+                    "parts " + std::to_string(parts) + " " + name_of(dtype) + " " + name(s));
+      }
+}
+
+// ------------------------------------------------------------------------------------ matmul
+
+TEST(CpuMatmul, IsExactOnSmallIntegersInEveryTransposition) {
+  test::ScratchCpu cpu;
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const auto& [M, N, K] :
+         std::vector<std::array<int, 3>>{{1, 1, 1}, {97, 257, 65}, {128, 10, 512}, {3, 300, 7}})
+      for (int variant = 0; variant < 8; ++variant) {
+        const MatmulShape s{M, N, K, (variant & 1) != 0, (variant & 2) != 0};
+        const auto extent = [](int a, int b) { return std::size_t(a) * std::size_t(b); };
+        const Doubles a = integers(extent(M, K), 1, 9), b = integers(extent(K, N), 2, 9),
+                      bias = integers(extent(1, N), 3, 9);
+        Numbers A(dtype, a), B(dtype, b), bias32(DType::f32, bias), C(DType::f32, extent(M, N));
+        matmul(cpu(), s, Math::f32, A.view(), B.view(), variant & 4 ? bias32.floats() : nullptr, C.floats());
+        Doubles c(extent(M, N));
+        for (int m = 0; m < M; ++m)
+          for (int n = 0; n < N; ++n) {
+            double sum = variant & 4 ? bias[std::size_t(n)] : 0;
+            for (int k = 0; k < K; ++k)
+              sum += a[s.transpose_a ? extent(k, M) + m : extent(m, K) + k] *
+                     b[s.transpose_b ? extent(n, K) + k : extent(k, N) + n];
+            c[extent(m, N) + n] = sum;
+          }
+        expect_near(C.values(), c, 0, std::to_string(variant) + " " + std::to_string(M));
+      }
+}
+
+TEST(CpuMatmul, SumsColumns) {
+  const Doubles x = integers(101 * 67, 1, 100);
+  Numbers X(DType::f32, x), Y(DType::f32, 67);
+  column_sum(Cpu{}, 101, 67, X.floats(), Y.floats());
+  Doubles y(67);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    y[i % 67] += x[i];
+  expect_near(Y.values(), y, 0, "column_sum");
+}
+
+}  // namespace
+}  // namespace clx::kernels
