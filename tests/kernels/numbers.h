@@ -81,7 +81,7 @@ inline void expect_near(const Doubles& got,
 }
 
 // The same for sums whose terms cancel: rounding errors have the size of the largest sum, not of each.
-void expect_near_sums(const Doubles& got,
+inline void expect_near_sums(const Doubles& got,
                       const Doubles& expected,
                       double tolerance,
                       const std::string& what) {
