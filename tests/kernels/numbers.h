@@ -82,9 +82,9 @@ inline void expect_near(const Doubles& got,
 
 // The same for sums whose terms cancel: rounding errors have the size of the largest sum, not of each.
 inline void expect_near_sums(const Doubles& got,
-                      const Doubles& expected,
-                      double tolerance,
-                      const std::string& what) {
+                             const Doubles& expected,
+                             double tolerance,
+                             const std::string& what) {
   double largest = 0;
   for (const double v : expected)
     largest = std::max(largest, std::abs(v));
