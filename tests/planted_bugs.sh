@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Proves that the kernel tests can fail: plants one bug after another in a copy of the sources and expects red.
+# Run: tests/planted_bugs.sh   (about five minutes on two cores; everything happens under build/planted)
+set -euo pipefail
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
+copy=build/planted/src
+rm -rf "$copy"
+mkdir -p "$copy"
+git ls-files -z | xargs -0 cp --parents -t "$copy"
+cmake -S "$copy" -B build/planted/build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCLX_CUDA=OFF >/dev/null
+
+# Builds the tests and runs those that match; the result is theirs.
+tests() { ninja -C build/planted/build test_kernels >/dev/null && build/planted/build/bin/test_kernels --gtest_brief=1 --gtest_filter="$1"; }
+
+missed=0
+# plant NAME FILE SED TESTS
+plant() {
+  local name=$1 file=$2 edit=$3 filter=$4
+  cp "$file" "$copy/$file"
+  if ! tests "$filter" >build/planted/log 2>&1; then
+    cat build/planted/log
+    echo "error: $filter fails without any bug" >&2
+    exit 1
+  fi
+  sed -i "$edit" "$copy/$file"
+  if cmp -s "$file" "$copy/$file"; then
+    echo "error: $name: nothing to change in $file" >&2
+    exit 1
+  fi
+  if tests "$filter" >build/planted/log 2>&1; then
+    printf 'MISSED  %-34s %s\n' "$name" "$filter"
+    missed=$((missed + 1))
+  else
+    printf 'red     %-34s %s tests of %s\n' "$name" "$(grep -c '^\[  FAILED  \]' build/planted/log)" "$filter"
+  fi
+  cp "$file" "$copy/$file"
+}
+
+plant 'missing barrier' kernels/cuda/tile_f32.cuh '/__syncthreads();  \/\/ both tiles are written/d' 'Conv2dKernel.MatchesIntegerLoopsInF32:MatmulKernel.MatchesIntegerLoopsInF32'
+plant 'missing barrier in a reduction' kernels/cuda/channels.cuh '/__syncthreads();  \/\/ the upper half/d' '*GpuBatchNorm*'
+plant 'missing padding check' kernels/cuda/conv2d_operands.cuh 's/const bool inside = h >= 0 .*/const bool inside = true;/' 'Conv2dKernel.MatchesIntegerLoopsInF32'
+plant 'wrong batch-norm term' kernels/cuda/batchnorm_backward.cu 's/b\[v\] = -a\[v\] \* coefficients.dbeta\[c + v\] \* inv_M;/b[v] = 0;/' '*GpuBatchNorm*'
+plant 'wrong stride in the data gradient' kernels/cuda/conv2d_operands.cuh 's/b.step = s.stride, b.r0 = r0/b.step = 1, b.r0 = r0/' 'Conv2dKernel.MatchesIntegerLoopsInF32'
+plant 'lost pipeline wait' kernels/cuda/tile_tensor_core.cuh 's/ptx::cp_async_wait<[^>]*>();/ptx::cp_async_wait<63>();/' 'Conv2dKernel.MatchesIntegerLoopsInBf16'
+((missed == 0))
