@@ -11,6 +11,10 @@ void require_rgb(const char* what, const Image& x) {
   CLX_CHECK(x.channels == 3, what, ": expected three channels, got ", x.channels);
 }
 
+void require_factor(const char* what, float factor) {
+  CLX_CHECK(factor >= 0 && std::isfinite(factor), what, ": expected a factor ≥ 0, got ", factor);
+}
+
 std::uint8_t clip(int value) {
   return static_cast<std::uint8_t>(std::clamp(value, 0, 255));
 }
@@ -85,6 +89,7 @@ Image grayscale(const Image& x) {
 }
 
 Image adjust_brightness(const Image& x, float factor) {
+  require_factor("adjust_brightness", factor);
   return for_pixels("adjust_brightness", x, [&](auto& r, auto& g, auto& b) {
     r = blend(0, r, factor);
     g = blend(0, g, factor);
@@ -93,6 +98,7 @@ Image adjust_brightness(const Image& x, float factor) {
 }
 
 Image adjust_contrast(const Image& x, float factor) {
+  require_factor("adjust_contrast", factor);
   std::int64_t sum = 0;
   for_pixels("adjust_contrast", x, [&](auto& r, auto& g, auto& b) { sum += luma(r, g, b); });
   const int mean =
@@ -105,6 +111,7 @@ Image adjust_contrast(const Image& x, float factor) {
 }
 
 Image adjust_saturation(const Image& x, float factor) {
+  require_factor("adjust_saturation", factor);
   return for_pixels("adjust_saturation", x, [&](auto& r, auto& g, auto& b) {
     const int gray = luma(r, g, b);
     r = blend(gray, r, factor);
