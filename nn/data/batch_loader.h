@@ -1,0 +1,55 @@
+// Batches for training: order, augmentation and normalisation of a data set's images.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "nn/data/dataset.h"
+#include "nn/data/loader.h"
+#include "runtime/ops/gather.h"
+
+namespace clx::data {
+
+struct Batch {
+  Tensor images;                      // (views·N,H,W,C): all of view 1, then all of view 2
+  Tensor labels;                      // (views·N) i32, in the same order
+  std::vector<std::int64_t> samples;  // the N ids
+};
+
+struct BatchOptions {
+  std::int64_t batch_size = 128;  // samples; a batch holds views·batch_size images
+  int views = 1;                  // independently augmented copies of each sample
+  OrderOptions order{};
+  GatherOptions augment{};  // empty mean and std: the data set's
+  std::uint64_t seed = 0;   // of order and augmentation
+  Device device = kCpu;
+};
+
+/// Batches on the device, normalised, in the type that `augment` asks for.
+///
+/// Notes   An image of a batch is a function of (seed, epoch, sample, view) alone.
+/// Throws  Error if a size is out of range or the options do not fit the images
+class BatchLoader {
+ public:
+  /// Begins with epoch 0.
+  BatchLoader(const Dataset& set, const BatchOptions& options);
+  ~BatchLoader();
+  BatchLoader(BatchLoader&&) noexcept;
+  BatchLoader& operator=(BatchLoader&&) noexcept;
+
+  void start_epoch(int epoch);
+  /// Batches per epoch; 0 if the order leaves none.
+  std::int64_t batches() const;
+  /// Any batch 0 … batches() − 1 of this epoch. In order is fastest. Throws Error outside.
+  Batch batch(std::int64_t index);
+  /// The one after that of the last call; batch 0 first.
+  Batch next() { return batch(next_); }
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+  std::int64_t next_ = 0;
+};
+
+}  // namespace clx::data
