@@ -3,13 +3,12 @@
 #include <vector>
 
 #include "kernels/resample.h"
+#include "kernels/resize_u8.h"
 #include "runtime/check.h"
 #include "runtime/io/pil.h"
 
 namespace clx::io {
 namespace {
-
-constexpr int kFractionBits = 22;
 
 // The filter of every output pixel of an axis, in fixed point.
 struct Axis {
@@ -34,17 +33,13 @@ struct Axis {
         sum += w[k] = spans[x].weight(static_cast<int>(k));
       for (std::size_t k = 0; k < n; ++k)
         weights[x * static_cast<std::size_t>(most) + k] =
-            static_cast<std::int32_t>(0.5 + (sum != 0 ? w[k] / sum : w[k]) * (1 << kFractionBits));
+            static_cast<std::int32_t>(0.5 + (sum != 0 ? w[k] / sum : w[k]) * (1 << 22));
     }
   }
-  const std::int32_t* of(int x) const { return weights.data() + static_cast<std::ptrdiff_t>(x) * most; }
+  kernels::FixedFilter filter() const {
+    return {static_cast<int>(first.size()), most, first.data(), count.data(), weights.data()};
+  }
 };
-
-std::uint8_t clip(std::int32_t sum) {
-  return static_cast<std::uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
-}
-
-constexpr std::int32_t kHalf = 1 << (kFractionBits - 1);
 
 Image make(int height, int width, int channels) {
   return {width, height, channels,
@@ -59,46 +54,6 @@ std::uint8_t* row(Image& x, int y) {
   return x.pixels.data() + static_cast<std::ptrdiff_t>(y) * x.width * x.channels;
 }
 
-Image resize_rows(const Image& x, int width) {
-  const Axis axis(x.width, width);
-  Image y = make(x.height, width, x.channels);
-  const int C = x.channels;
-  for (int h = 0; h < x.height; ++h) {
-    const std::uint8_t* in = row(x, h);
-    std::uint8_t* out = row(y, h);
-    for (int w = 0; w < width; ++w)
-      for (int c = 0; c < C; ++c) {
-        const std::uint8_t* v =
-            in + static_cast<std::ptrdiff_t>(axis.first[static_cast<std::size_t>(w)]) * C + c;
-        std::int32_t sum = kHalf;
-        for (int k = 0; k < axis.count[static_cast<std::size_t>(w)]; ++k)
-          sum += axis.of(w)[k] * v[k * C];
-        *out++ = clip(sum);
-      }
-  }
-  return y;
-}
-
-Image resize_columns(const Image& x, int height) {
-  const Axis axis(x.height, height);
-  Image y = make(height, x.width, x.channels);
-  const int n = x.width * x.channels;
-  std::vector<std::int32_t> sum(static_cast<std::size_t>(n));
-  for (int h = 0; h < height; ++h) {
-    std::fill(sum.begin(), sum.end(), kHalf);
-    for (int k = 0; k < axis.count[static_cast<std::size_t>(h)]; ++k) {
-      const std::uint8_t* in = row(x, axis.first[static_cast<std::size_t>(h)] + k);
-      const std::int32_t weight = axis.of(h)[k];
-      for (int i = 0; i < n; ++i)
-        sum[static_cast<std::size_t>(i)] += weight * in[i];
-    }
-    std::uint8_t* out = row(y, h);
-    for (int i = 0; i < n; ++i)
-      out[i] = clip(sum[static_cast<std::size_t>(i)]);
-  }
-  return y;
-}
-
 void require_image(const char* what, const Image& x) {
   CLX_CHECK(x.width > 0 && x.height > 0 && x.channels > 0 &&
                 x.pixels.size() == static_cast<std::size_t>(x.width) * static_cast<std::size_t>(x.height) *
@@ -109,6 +64,13 @@ void require_image(const char* what, const Image& x) {
 
 void require_size(const char* what, int height, int width) {
   CLX_CHECK(height > 0 && width > 0, what, ": expected a size of at least 1 × 1, got ", height, " × ", width);
+}
+
+void require_box(const char* what, const Image& x, int top, int left, int height, int width) {
+  require_size(what, height, width);
+  CLX_CHECK(top >= 0 && left >= 0 && height <= x.height - top && width <= x.width - left, what,
+            ": expected a box within ", x.height, " × ", x.width, ", got ", height, " × ", width, " at (",
+            top, ", ", left, ")");
 }
 
 }  // namespace
@@ -126,9 +88,7 @@ Image crop_padded(const Image& x, int top, int left, int height, int width) {
 }
 
 Image crop(const Image& x, int top, int left, int height, int width) {
-  CLX_CHECK(top >= 0 && left >= 0 && height <= x.height - top && width <= x.width - left,
-            "crop: expected a box within ", x.height, " × ", x.width, ", got ", height, " × ", width, " at (",
-            top, ", ", left, ")");
+  require_box("crop", x, top, left, height, width);
   return crop_padded(x, top, left, height, width);
 }
 
@@ -140,23 +100,44 @@ Image center_crop(const Image& x, int height, int width) {
 Image mirror(const Image& x) {
   require_image("mirror", x);
   Image y = make(x.height, x.width, x.channels);
-  for (int h = 0; h < x.height; ++h)
-    for (int w = 0; w < x.width; ++w)
-      std::copy_n(row(x, h) + static_cast<std::ptrdiff_t>(x.width - 1 - w) * x.channels, x.channels,
-                  row(y, h) + static_cast<std::ptrdiff_t>(w) * x.channels);
+  const std::ptrdiff_t C = x.channels;
+  for (int h = 0; h < x.height; ++h) {
+    const std::uint8_t* in = row(x, h);
+    std::uint8_t* out = row(y, h) + (x.width - 1) * C;
+    for (int w = 0; w < x.width; ++w, in += C, out -= C)
+      for (std::ptrdiff_t c = 0; c < C; ++c)
+        out[c] = in[c];
+  }
   return y;
 }
 
 Image resize(const Image& x, int height, int width) {
-  require_image("resize", x);
-  require_size("resize", height, width);
-  if (width == x.width) return height == x.height ? x : resize_columns(x, height);
-  const Image rows = resize_rows(x, width);
-  return height == x.height ? rows : resize_columns(rows, height);
+  return resized_crop(x, 0, 0, x.height, x.width, height, width);
 }
 
 Image resized_crop(const Image& x, int top, int left, int height, int width, int out_height, int out_width) {
-  return resize(crop(x, top, left, height, width), out_height, out_width);
+  require_image("resize", x);
+  require_size("resize", out_height, out_width);
+  require_box("resize", x, top, left, height, width);
+  if (width == out_width && height == out_height) return crop_padded(x, top, left, height, width);
+  const Cpu cpu;
+  const std::int64_t stride = static_cast<std::int64_t>(x.width) * x.channels;
+  const std::uint8_t* from = row(x, top) + static_cast<std::ptrdiff_t>(left) * x.channels;
+  Image y = make(out_height, out_width, x.channels);
+  const int n = out_width * x.channels;
+  if (width == out_width) {
+    kernels::resize_columns(cpu, n, from, stride, Axis(height, out_height).filter(), y.pixels.data());
+    return y;
+  }
+  const Axis along(width, out_width);
+  if (height == out_height) {
+    kernels::resize_rows(cpu, height, width, x.channels, from, stride, along.filter(), y.pixels.data());
+    return y;
+  }
+  Image rows = make(height, out_width, x.channels);
+  kernels::resize_rows(cpu, height, width, x.channels, from, stride, along.filter(), rows.pixels.data());
+  kernels::resize_columns(cpu, n, rows.pixels.data(), n, Axis(height, out_height).filter(), y.pixels.data());
+  return y;
 }
 
 Image resize_shorter(const Image& x, int side) {
