@@ -2,9 +2,14 @@
 // what is drawn.
 #include "runtime/ops/augment.h"
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <map>
 #include <numeric>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "kernels/threads.h"
 #include "runtime/io/npz.h"

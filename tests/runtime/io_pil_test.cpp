@@ -1,7 +1,11 @@
 // Pillow's bytes: golden values, fixtures made by torchvision on PIL images, and what is refused.
+#include <algorithm>
 #include <filesystem>
 #include <gtest/gtest.h>
-#include <numeric>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "runtime/check.h"
 #include "runtime/io/npz.h"
@@ -226,7 +230,7 @@ TEST_F(Pil, RefusesWhatDoesNotFit) {
   EXPECT_THROW(io::adjust_saturation(gray, 0.5f), Error);
   EXPECT_THROW(io::adjust_hue(x, 0.6f), Error);
   EXPECT_THROW(io::adjust_brightness(x, -0.1f), Error);
-  EXPECT_THROW(io::adjust_contrast(x, std::nanf("")), Error);
+  EXPECT_THROW(io::adjust_contrast(x, std::numeric_limits<float>::quiet_NaN()), Error);
 }
 
 }  // namespace
