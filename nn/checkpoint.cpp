@@ -70,11 +70,25 @@ void check_description(const std::filesystem::path& path, const io::SafeTensors&
   const std::vector<std::string> known = architectures();
   CLX_CHECK_DATA(std::find(known.begin(), known.end(), d.arch) != known.end(), "checkpoint ", path.string(),
                  ": its architecture '", d.arch, "' is unknown here", did_you_mean(d.arch, known));
+  const bool classifier = d.resnet.head == Head::classifier;
+  const std::string last = classifier ? "fc.weight" : "projection.2.weight";
+  const int outputs = classifier ? d.resnet.classes : d.resnet.projection;
   for (const auto& [name, tensor] : file.tensors)
-    CLX_CHECK_DATA(
-        canonical(name) != "fc.weight" || (tensor.rank() == 2 && tensor.dim(0) >= d.resnet.classes),
-        "checkpoint ", path.string(), ": expected ", name, " of ", d.resnet.classes,
-        " classes, as its metadata says, got shape ", tensor.shape());
+    CLX_CHECK_DATA(canonical(name) != last || (tensor.rank() == 2 && tensor.dim(0) >= outputs), "checkpoint ",
+                   path.string(), ": expected ", name, " of ", outputs, classifier ? " classes" : " outputs",
+                   ", as its metadata says, got shape ", tensor.shape());
+}
+
+// What a file that does not describe itself shows of its head.
+void recognise_head(const io::SafeTensors& file, ResnetOptions* options) {
+  bool classifier = false;
+  for (const auto& [name, tensor] : file.tensors)
+    classifier = classifier || canonical(name) == "fc.weight";
+  for (const auto& [name, tensor] : file.tensors) {
+    if (classifier || canonical(name) != "projection.2.weight" || tensor.rank() != 2) continue;
+    options->head = Head::projection;
+    options->projection = static_cast<int>(tensor.dim(0));
+  }
 }
 
 // The architecture whose blocks have these names, as a sentence; "" if none has.
@@ -171,6 +185,7 @@ std::unique_ptr<Model> load_model(const std::filesystem::path& path, const LoadO
                    }());
     d.arch = options.arch;
     d.resnet = options.resnet;
+    recognise_head(file, &d.resnet);
   } else {
     check_description(path, file, d);
   }

@@ -13,8 +13,8 @@ namespace clx::nn {
 
 /// Writes parameters and buffers so that safetensors.torch.load_file and load_state_dict(strict=True) take
 /// them: filters (K,C,R,S), num_batches_tracked included. The header's metadata says how to rebuild the
-/// model: clx.version, arch, classes, width, shortcut, and of `info` dataset, class_names (a JSON list),
-/// mean, std.
+/// model: clx.version, arch, classes (or head = projection and projection, its size), width, shortcut, and of
+/// `info` dataset, class_names (a JSON list), mean, std.
 ///
 /// Throws  Error if the file cannot be written; then the earlier file, if any, is still there
 void save_checkpoint(const std::filesystem::path& path, Model& model, const data::DatasetInfo& info);
@@ -38,7 +38,8 @@ struct LoadOptions {
 };
 
 /// The model of a file written by save_checkpoint, or of a third party's with `arch`; in evaluation mode,
-/// with trained_on() set.
+/// with trained_on() set. A third party's file that holds projection.{0,2} and no classifier is taken for a
+/// model with a projection head, whatever `resnet` says.
 ///
 /// Throws  DataError if the file is missing or damaged, says neither by itself nor by `arch` what it holds,
 /// or

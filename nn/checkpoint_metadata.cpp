@@ -77,9 +77,14 @@ std::map<std::string, std::string> to_metadata(const Description& d) {
   std::map<std::string, std::string> metadata{{"format", "pt"},
                                               {"clx.version", std::to_string(kVersion)},
                                               {"arch", d.arch},
-                                              {"classes", std::to_string(d.resnet.classes)},
                                               {"width", text_of(d.resnet.width)},
                                               {"shortcut", name_of(d.resnet.shortcut)}};
+  if (d.resnet.head == Head::projection) {
+    metadata["head"] = "projection";
+    metadata["projection"] = std::to_string(d.resnet.projection);
+  } else {
+    metadata["classes"] = std::to_string(d.resnet.classes);
+  }
   if (!d.info.name.empty()) metadata["dataset"] = d.info.name;
   if (!d.info.class_names.empty()) metadata["class_names"] = nlohmann::json(d.info.class_names).dump();
   if (!d.info.mean.empty()) metadata["mean"] = list_of(d.info.mean);
@@ -107,6 +112,15 @@ Description from_metadata(const std::filesystem::path& path,
   const std::string shortcut = read.text("shortcut");
   if (read.has("shortcut")) read.check(shortcut == "A" || shortcut == "B", "shortcut", "A or B");
   d.resnet.shortcut = shortcut == "B" ? Shortcut::projection : Shortcut::subsample;
+  if (read.has("head")) {
+    const std::string head = read.text("head");
+    read.check(head == "projection" || head == "classifier", "head", "projection or classifier");
+    d.resnet.head = head == "projection" ? Head::projection : Head::classifier;
+  }
+  d.resnet.projection = read.number("projection", d.resnet.projection);
+  if (read.has("projection"))
+    read.check(d.resnet.projection >= 1 && d.resnet.projection <= kMaxClasses, "projection",
+               "a number within 1…1000000");
   d.info = {read.text("dataset"), read.list<std::string>("class_names"), read.list<float>("mean"),
             read.list<float>("std")};
   const auto three = [&](const std::vector<float>& v, const char* key) {

@@ -25,7 +25,11 @@ Tensor Initializer::kaiming_normal(const Shape& filters) {
             filters);
   const auto fan_out = static_cast<double>(filters[0] * filters[1] * filters[2]);
   const auto deviation = static_cast<float>(std::sqrt(2.0 / fan_out));
-  return drawn(filters, [deviation](Random& random) { return deviation * random.normal(); });
+  return normal(filters, deviation);
+}
+
+Tensor Initializer::normal(const Shape& shape, float deviation) {
+  return drawn(shape, [deviation](Random& random) { return deviation * random.normal(); });
 }
 
 Tensor Initializer::uniform(const Shape& shape, float bound) {

@@ -18,6 +18,9 @@ class Initializer {
   /// Source: He et al. 2015, arXiv:1502.01852, eq. 14 (fan out, ReLU gain)
   Tensor kaiming_normal(const Shape& filters);
 
+  /// Normal with mean 0.
+  Tensor normal(const Shape& shape, float deviation);
+
   /// Uniform in [−bound, bound).
   Tensor uniform(const Shape& shape, float bound);
 

@@ -16,27 +16,50 @@ struct Activations {
   Tensor activation;  // (N,h,w,C), the output of the layer asked for
 };
 
-/// An image classifier: blocks, global average pooling, a linear head. It knows by what images it was
-/// trained, because it takes images normalised the same way.
+/// The same before the head.
+struct TappedFeatures {
+  Tensor features;    // (N,D) f32
+  Tensor activation;  // (N,h,w,C)
+};
+
+/// What follows the features: class scores, or the projection that contrastive losses see. Models of the
+/// second kind have no classes until a probe (nn/probe.h) gives them some.
+enum class Head { classifier, projection };
+
+/// An image classifier: blocks, global average pooling, a head. It knows by what images it was trained,
+/// because it takes images normalised the same way.
 class Model : public Module {
  public:
   /// Class scores.
   /// Shapes    (N,H,W,3) in input_dtype() → (N,K) f32
-  /// Throws    Error if the images are of another form or type
+  /// Throws    Error if the images are of another form or type, or the model has no classifier
   Tensor forward(const Tensor& x) override { return head(features(x)); }
 
   /// What the head sees: the last block's output averaged over the image.
   /// Shapes    (N,H,W,3) → (N,D) f32
   virtual Tensor features(const Tensor& x) = 0;
 
-  /// Class scores of features.
+  /// Class scores of features. Throws Error if the model has no classifier.
   virtual Tensor head(const Tensor& features) = 0;
+
+  /// What contrastive losses see of features, not normalised.
+  /// Shapes    (N,D) f32 → (N,P) f32
+  /// Throws    Error if the model has no projection head
+  virtual Tensor projection(const Tensor& features) = 0;
+
+  virtual Head head_kind() const = 0;
 
   /// The scores and what block `layer` ("layer3.2"; "layer3" is the last of its blocks) gave, so that
   /// grad(score, {activation}) is what Grad-CAM needs.
   /// Throws    Error listing the layers if there is no such layer
   /// Notes     History begins at the activation: gradients do not reach the layers before it.
-  virtual Activations forward_with(const Tensor& x, const std::string& layer) = 0;
+  Activations forward_with(const Tensor& x, const std::string& layer) {
+    const TappedFeatures tapped = features_with(x, layer);
+    return {head(tapped.features), tapped.activation};
+  }
+
+  /// forward_with without the head.
+  virtual TappedFeatures features_with(const Tensor& x, const std::string& layer) = 0;
 
   /// Throws    Error listing the layers, with a suggestion, if forward_with knows no such layer
   virtual void check_layer(const std::string& layer) const = 0;
@@ -50,6 +73,7 @@ class Model : public Module {
   virtual std::string arch() const = 0;
   /// The same with what differs from the defaults: "resnet20, 100 classes, width 0.25".
   virtual std::string description() const = 0;
+  /// 0 if the model has no classifier.
   virtual int classes() const = 0;
   virtual Precision precision() const = 0;
   DType input_dtype() const { return activation_dtype(precision()); }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "nn/modules/linear.h"
+#include "nn/modules/projection_head.h"
 #include "runtime/autograd.h"
 #include "runtime/check.h"
 #include "runtime/ops/pool.h"
@@ -61,13 +63,25 @@ class Resnet final : public Model {
               plan.small_stem ? Conv2dSize{3, channels_, 3, 1} : Conv2dSize{3, channels_, 7, 2},
               precision),
         stem_bn_(init, channels_),
-        features_(add_stages(init)),
-        head_(init, features_, options.classes) {}
+        features_(add_stages(init)) {
+    if (options.head == Head::classifier)
+      classifier_.emplace(init, features_, options.classes);
+    else
+      projection_.emplace(init, features_, options.projection);
+  }
 
   Tensor features(const Tensor& x) override { return global_average_pool(run(x, 0, blocks_.size())); }
-  Tensor head(const Tensor& features) override { return head_(features); }
+  Tensor head(const Tensor& features) override {
+    CLX_CHECK(classifier_, plan_.arch, ": expected a classifier, got a projection head; a probe adds one");
+    return (*classifier_)(features);
+  }
+  Tensor projection(const Tensor& features) override {
+    CLX_CHECK(projection_, plan_.arch, ": expected a projection head, got a classifier");
+    return (*projection_)(features);
+  }
+  Head head_kind() const override { return options_.head; }
 
-  Activations forward_with(const Tensor& x, const std::string& layer) override {
+  TappedFeatures features_with(const Tensor& x, const std::string& layer) override {
     const std::size_t end = index_of(layer) + 1;
     Tensor activation;
     {
@@ -75,7 +89,7 @@ class Resnet final : public Model {
       activation = run(x, 0, end).detach();
     }
     activation.require_grad();
-    return {head(global_average_pool(run(activation, end, blocks_.size()))), activation};
+    return {global_average_pool(run(activation, end, blocks_.size())), activation};
   }
 
   void check_layer(const std::string& layer) const override { index_of(layer); }
@@ -90,13 +104,15 @@ class Resnet final : public Model {
   std::string arch() const override { return plan_.arch; }
   std::string description() const override {
     std::string text = plan_.arch;
-    if (options_.classes != ResnetOptions{}.classes) text += concat(", ", options_.classes, " classes");
+    if (classifier_ && options_.classes != ResnetOptions{}.classes)
+      text += concat(", ", options_.classes, " classes");
+    if (projection_) text += concat(", projection to ", options_.projection);
     if (options_.width != 1) text += concat(", width ", options_.width);
     if (plan_.choose_shortcut && options_.shortcut != Shortcut::subsample)
       text += ", shortcut " + name_of(options_.shortcut);
     return text;
   }
-  int classes() const override { return options_.classes; }
+  int classes() const override { return classifier_ ? options_.classes : 0; }
   Precision precision() const override { return precision_; }
   const ResnetOptions& options() const { return options_; }
 
@@ -156,7 +172,8 @@ class Resnet final : public Model {
     visitor("bn1", stem_bn_);
     for (const NamedBlock& block : blocks_)
       visitor(block.name, *block.block);
-    visitor(plan_.head, head_);
+    if (classifier_) visitor(plan_.head, *classifier_);
+    if (projection_) visitor("projection", *projection_);
   }
 
   Plan plan_;
@@ -167,7 +184,8 @@ class Resnet final : public Model {
   BatchNorm2d stem_bn_;
   std::vector<NamedBlock> blocks_;
   int features_;
-  Linear head_;
+  std::optional<Linear> classifier_;  // one of the two is there
+  std::optional<ProjectionHead> projection_;
 };
 
 }  // namespace
@@ -185,7 +203,10 @@ std::unique_ptr<Model> make_model(const std::string& arch,
                                   Device device,
                                   Precision precision) {
   const Plan& plan = plan_of(arch);
-  CLX_CHECK(options.classes >= 2, arch, ": expected at least 2 classes, got ", options.classes);
+  CLX_CHECK(options.head != Head::classifier || options.classes >= 2, arch,
+            ": expected at least 2 classes, got ", options.classes);
+  CLX_CHECK(options.head != Head::projection || options.projection >= 1, arch,
+            ": expected a projection to at least 1 dimension, got ", options.projection);
   CLX_CHECK(options.width > 0 && options.width <= 16, arch, ": expected a width within (0,16], got ",
             options.width);
   auto model = std::make_unique<Resnet>(plan, options, precision, Initializer(seed));

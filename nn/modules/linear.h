@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <utility>
 
 #include "nn/initializer.h"
 #include "nn/module.h"
@@ -13,7 +14,9 @@ namespace clx::nn {
 class Linear final : public Module {
  public:
   Linear(Initializer& initializer, int in, int out)
-      : weight_(initializer.uniform({out, in}, bound(in))), bias_(initializer.uniform({out}, bound(in))) {
+      : Linear(initializer.uniform({out, in}, bound(in)), initializer.uniform({out}, bound(in))) {}
+  /// With these values at first; takes them over.
+  Linear(Tensor weight, Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {
     weight_.require_grad();
     bias_.require_grad();
   }

@@ -29,6 +29,10 @@ std::unique_ptr<Model> small_net(const ResnetOptions& options = kSmall) {
   return model;
 }
 
+std::unique_ptr<Model> small_encoder() {
+  return make_model("resnet20", {.width = 0.25, .head = Head::projection, .projection = 6});
+}
+
 std::vector<float> scores_of(Model& model) {
   const NoGrad no_grad;
   return model.forward(tests::images(3, 8)).to_host();
@@ -99,6 +103,40 @@ TEST(Checkpoint, reads_third_parties_names) {
       load_model(folder / "a.safetensors", {.arch = "resnet20", .resnet = kSmall, .info = kInfo});
   EXPECT_EQ(scores_of(*loaded), scores_of(*small_net()));
   EXPECT_EQ(loaded->trained_on().mean, kInfo.mean);
+}
+
+std::vector<float> projections_of(Model& model) {
+  const NoGrad no_grad;
+  return model.projection(model.features(tests::images(3, 8))).to_host();
+}
+
+TEST(Checkpoint, brings_back_a_projection_head) {
+  const TestFolder folder;
+  const auto model = small_encoder();
+  save_checkpoint(folder / "a.safetensors", *model, kInfo);
+  const auto file = io::read_safetensors(folder / "a.safetensors");
+  EXPECT_EQ(file.metadata.at("head"), "projection");
+  EXPECT_EQ(file.metadata.at("projection"), "6");
+  EXPECT_FALSE(file.metadata.contains("classes"));
+  EXPECT_EQ(file.tensors.at("projection.2.weight").shape(), (Shape{6, 16}));
+  const auto loaded = load_model(folder / "a.safetensors");
+  EXPECT_EQ(loaded->description(), model->description());
+  EXPECT_EQ(loaded->head_kind(), Head::projection);
+  EXPECT_EQ(projections_of(*loaded), projections_of(*model));
+  EXPECT_EQ(loaded->trained_on().class_names, kInfo.class_names);
+}
+
+TEST(Checkpoint, recognises_third_parties_projection_heads) {
+  const TestFolder folder;
+  const auto model = small_encoder();
+  save_checkpoint(folder / "a.safetensors", *model, {});
+  auto file = io::read_safetensors(folder / "a.safetensors");
+  std::map<std::string, Tensor> renamed;
+  for (const auto& [name, tensor] : file.tensors)
+    renamed[(name.starts_with("projection") ? "module." : "module.backbone.") + name] = tensor;
+  io::write_safetensors(folder / "a.safetensors", renamed, {});
+  const auto loaded = load_model(folder / "a.safetensors", {.arch = "resnet20", .resnet = kSmall});
+  EXPECT_EQ(projections_of(*loaded), projections_of(*model));
 }
 
 TEST(Checkpoint, reads_bf16_weights) {

@@ -6,6 +6,8 @@
 
 #include "runtime/autograd.h"
 #include "runtime/check.h"
+#include "runtime/ops/linear.h"
+#include "runtime/ops/relu.h"
 #include "runtime/ops/softmax.h"
 #include "tests/nn/closed_form.h"
 #include "tests/nn/test_data.h"
@@ -31,6 +33,11 @@ TEST(Resnet, has_as_many_parameters_as_published) {
   EXPECT_EQ(count("resnet18-cifar"), 11173962);
   EXPECT_EQ(count("resnet50", {.classes = 50}), 23610482);
   EXPECT_EQ(count("resnet50", {.classes = 1000}), 25557032);
+}
+
+TEST(Resnet, has_as_many_parameters_with_a_projection_head_as_published) {
+  EXPECT_EQ(count("resnet18-cifar", {.head = Head::projection}), 11497152);
+  EXPECT_EQ(count("resnet50", {.head = Head::projection}), 27966656);
 }
 
 TEST(Resnet, names_its_tensors_as_pytorch_does) {
@@ -86,6 +93,48 @@ TEST(Resnet, starts_bottlenecks_as_their_shortcuts) {
     EXPECT_EQ(v, 0);
   for (const float v : tensor_named(*model, "layer3.0.downsample.1.weight").to_host())
     EXPECT_EQ(v, 1);
+}
+
+TEST(Resnet, starts_projection_heads_small) {
+  const auto model = make_model("resnet18-cifar", {.width = 0.5, .head = Head::projection});
+  const auto hidden = tensor_named(*model, "projection.0.weight");
+  EXPECT_EQ(hidden.shape(), (Shape{256, 256}));
+  EXPECT_EQ(tensor_named(*model, "projection.2.weight").shape(), (Shape{128, 256}));
+  double squares = 0;
+  for (const double v : hidden.to_host())
+    squares += v * v;
+  EXPECT_NEAR(std::sqrt(squares / static_cast<double>(hidden.size())), 0.01, 1e-4);
+  for (const char* bias : {"projection.0.bias", "projection.2.bias"})
+    for (const float v : tensor_named(*model, bias).to_host())
+      EXPECT_EQ(v, 0);
+}
+
+TEST(Resnet, has_one_kind_of_head) {
+  const auto encoder = make_model("resnet20", {.width = 0.25, .head = Head::projection, .projection = 5});
+  const auto classifier = make_model("resnet20", {.width = 0.25});
+  const NoGrad no_grad;
+  const Tensor f = encoder->features(images(3, 16));
+  EXPECT_EQ(f.to_host(), classifier->features(images(3, 16)).to_host()) << "the blocks depend on the head";
+  EXPECT_EQ(encoder->projection(f).shape(), (Shape{3, 5}));
+  EXPECT_EQ(encoder->description(), "resnet20, projection to 5, width 0.25");
+  EXPECT_EQ(encoder->classes(), 0);
+  EXPECT_EQ(text_of_error<Error>([&] { encoder->forward(images(3, 16)); }),
+            "resnet20: expected a classifier, got a projection head; a probe adds one");
+  EXPECT_THROW(classifier->projection(f), Error);
+  encoder->visit([](const Entry& e) { EXPECT_FALSE(e.name.starts_with("linear")) << e.name; });
+  EXPECT_THROW(make_model("resnet20", {.head = Head::projection, .projection = 0}), Error);
+}
+
+TEST(Resnet, projects_as_its_two_layers_say) {
+  const auto model = make_model("resnet20", {.width = 0.25, .head = Head::projection, .projection = 5});
+  tests::fill(*model, false);
+  const NoGrad no_grad;
+  const Tensor f = model->features(images(2, 8));
+  const Tensor hidden =
+      relu(linear(f, tensor_named(*model, "projection.0.weight"), tensor_named(*model, "projection.0.bias")));
+  const Tensor u =
+      linear(hidden, tensor_named(*model, "projection.2.weight"), tensor_named(*model, "projection.2.bias"));
+  EXPECT_EQ(model->projection(f).to_host(), u.to_host());
 }
 
 TEST(Resnet, starts_differently_with_another_seed_only) {
