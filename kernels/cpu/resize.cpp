@@ -128,8 +128,9 @@ void resize_columns(
   const Axis axis = make_axis(b, H, height);
   auto* sum = static_cast<std::int32_t*>(b.workspace(static_cast<std::size_t>(n) * sizeof(std::int32_t)));
   for (int h = 0; h < height; ++h)
-    blend_rows(x + axis.first[h] * stride, stride, n, axis.weights + static_cast<std::ptrdiff_t>(h) * axis.most,
-               axis.count[h], sum, y + static_cast<std::ptrdiff_t>(h) * n);
+    blend_rows(x + axis.first[h] * stride, stride, n,
+               axis.weights + static_cast<std::ptrdiff_t>(h) * axis.most, axis.count[h], sum,
+               y + static_cast<std::ptrdiff_t>(h) * n);
 }
 
 }  // namespace
@@ -140,13 +141,20 @@ void resize_image(const Cpu& b, const ResizeShape& s, const std::uint8_t* x, std
   std::int64_t stride = s.stride;
   if (s.width != s.W) {
     auto* to = s.height == s.H ? y
-                               : static_cast<std::uint8_t*>(
-                                     b.workspace(static_cast<std::size_t>(s.H) * static_cast<std::size_t>(n)));
+                               : static_cast<std::uint8_t*>(b.workspace(static_cast<std::size_t>(s.H) *
+                                                                        static_cast<std::size_t>(n)));
     switch (s.C) {
-      case 1: resize_rows<1>(b, s, x, to); break;
-      case 2: resize_rows<2>(b, s, x, to); break;
-      case 3: resize_rows<3>(b, s, x, to); break;
-      default: resize_rows<4>(b, s, x, to);
+      case 1:
+        resize_rows<1>(b, s, x, to);
+        break;
+      case 2:
+        resize_rows<2>(b, s, x, to);
+        break;
+      case 3:
+        resize_rows<3>(b, s, x, to);
+        break;
+      default:
+        resize_rows<4>(b, s, x, to);
     }
     if (s.height == s.H) return;
     rows = to;

@@ -37,8 +37,8 @@ struct Dataset {
   Square square;                              // what becomes of the source's images
   std::vector<std::int32_t> labels;           // M values within 0 … class_names.size() − 1
   std::vector<std::string> class_names;
-  Tensor masks;                  // (M,H,W) u8, 1 on the object; undefined where there are none
-  std::vector<float> mean, std;  // per channel, of pixels in [0,1]
+  Tensor masks;                           // (M,H,W) u8, 1 on the object; undefined where there are none
+  std::vector<float> mean, std;           // per channel, of pixels in [0,1]
   std::vector<std::string> bad_images{};  // left out because they could not be read: why
 
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }

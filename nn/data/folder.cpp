@@ -124,13 +124,15 @@ std::vector<fs::path> images_of_class(const fs::path& folder) {
   }
   std::ranges::sort(images, {}, [](const fs::path& path) { return path.string(); });
   CLX_CHECK_DATA(!images.empty(), "folder: expected images (.jpg, .jpeg or .png) in the class folder ",
-                 folder.string(), ", got ", other.empty() ? "an empty folder" : "other files, such as " + other);
+                 folder.string(), ", got ",
+                 other.empty() ? "an empty folder" : "other files, such as " + other);
   return images;
 }
 
 // Which of a class's images are for testing: a share drawn by the seed, but never all of them.
 std::vector<bool> drawn_for_testing(std::size_t images, std::size_t label, const FolderOptions& options) {
-  const auto share = static_cast<std::size_t>(std::lround(options.test_fraction * static_cast<double>(images)));
+  const auto share =
+      static_cast<std::size_t>(std::lround(options.test_fraction * static_cast<double>(images)));
   std::vector<bool> test(images);
   std::fill_n(test.begin(), std::min(share, images - 1), true);
   Random random(options.seed, Purpose::split, 0, label);
@@ -156,8 +158,9 @@ std::vector<fs::path> masks_of(const Root& root, const std::vector<fs::path>& im
     else if (missing.empty())
       missing = mask;
   }
-  CLX_CHECK_DATA(masks.empty() || missing.empty(), "folder: expected a mask for every image or for none, got ",
-                 masks.size(), " for ", images.size(), " images; the first that is missing: ", missing.string());
+  CLX_CHECK_DATA(masks.empty() || missing.empty(),
+                 "folder: expected a mask for every image or for none, got ", masks.size(), " for ",
+                 images.size(), " images; the first that is missing: ", missing.string());
   return masks;
 }
 
@@ -192,8 +195,8 @@ Dataset load_folder(const fs::path& folder, Split split, const FolderOptions& op
   }
   std::vector<fs::path> images;
   for (const std::string& name : found) {
-    const auto label = static_cast<std::size_t>(std::ranges::lower_bound(set.class_names, name) -
-                                                set.class_names.begin());
+    const auto label =
+        static_cast<std::size_t>(std::ranges::lower_bound(set.class_names, name) - set.class_names.begin());
     const std::vector<fs::path> of_class = images_of_class(root.images / name);
     std::vector<bool> test(of_class.size(), split == Split::test);
     if (!root.split) test = drawn_for_testing(of_class.size(), label, options);

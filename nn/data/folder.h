@@ -15,9 +15,9 @@ struct FolderOptions {
   std::filesystem::path masks_dir{};  // empty: as the layout has it
 };
 
-/// Lists the .jpg, .jpeg and .png files (of any case) under the class folders of `folder`; the classes are the
-/// folders' names in byte order, and the images come class by class in the order of their paths. Nothing is
-/// decoded yet. Layouts, the first that fits:
+/// Lists the .jpg, .jpeg and .png files (of any case) under the class folders of `folder`; the classes are
+/// the folders' names in byte order, and the images come class by class in the order of their paths. Nothing
+/// is decoded yet. Layouts, the first that fits:
 ///
 ///   train/<class>/…  and  test/, val/ or validation/<class>/…   masks: <split>-masks/<class>/<stem>.png
 ///   images/<class>/…                                            masks: masks/<class>/<stem>.png

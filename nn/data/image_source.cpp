@@ -118,7 +118,8 @@ void make_resident(Dataset* set, int workers, OnBadImage on_bad) {
       std::memcpy(pixels + kept * side * side * 3, pixels + i * side * side * 3,
                   static_cast<std::size_t>(side * side * 3));
       if (masked)
-        std::memcpy(objects + kept * side * side, objects + i * side * side, static_cast<std::size_t>(side * side));
+        std::memcpy(objects + kept * side * side, objects + i * side * side,
+                    static_cast<std::size_t>(side * side));
       set->labels[static_cast<std::size_t>(kept)] = set->labels[at];
     }
     ++kept;

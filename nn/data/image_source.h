@@ -49,8 +49,8 @@ ImageSize read_square(const ImageSource& source,
                       ImageSource::Memory& memory,
                       std::uint8_t* to);
 
-/// Writes the mask of image i, which has that size, as (side,side) zeros and ones, by the same rule with nearest
-/// pixels. Throws DataError naming the mask if it cannot be read or is of another size.
+/// Writes the mask of image i, which has that size, as (side,side) zeros and ones, by the same rule with
+/// nearest pixels. Throws DataError naming the mask if it cannot be read or is of another size.
 void read_square_mask(const ImageSource& source,
                       std::int64_t i,
                       ImageSize size,
@@ -67,7 +67,8 @@ io::ImageView read_mask_of_size(const ImageSource& source,
 /// Images `begin` … `end` − 1 of a set that has a source, as squares (N,side,side,3) u8 on the cpu.
 Tensor read_squares(const Dataset& set, std::int64_t begin, std::int64_t end, int workers);
 
-/// Reads all images and masks of a set that has a source, as squares; the set then has `images` and no source.
+/// Reads all images and masks of a set that has a source, as squares; the set then has `images` and no
+/// source.
 ///
 /// Throws  DataError naming the first image that cannot be read, or if none can
 /// Notes   With OnBadImage::skip those are left out, and `set->bad_images` says which and why.

@@ -40,15 +40,16 @@ Packed write_pack(const std::filesystem::path& file,
                   const std::function<void(std::int64_t)>& progress = {});
 
 struct PackedOptions {
-  std::optional<int> side{};  // of the images that a model sees; default: the pack's, if all are squares of one
-                              // size, else 224
-  int shorter = 0;            // Square::shorter
+  std::optional<int> side{};  // of the images that a model sees; default: the pack's, if all are squares of
+                              // one size, else 224
+  int shorter = 0;  // Square::shorter
 };
 
-/// One split of a packed file. Its images are resident if they are squares of the wanted size and take no more
-/// than a GiB; otherwise they are read from the mapping.
+/// One split of a packed file. Its images are resident if they are squares of the wanted size and take no
+/// more than a GiB; otherwise they are read from the mapping.
 ///
-/// Throws  DataError if the file is missing, is not a pack, is of a later version, is truncated, or its directory
+/// Throws  DataError if the file is missing, is not a pack, is of a later version, is truncated, or its
+/// directory
 ///         does not have the checksum it states or points outside of the file
 Dataset load_pack(const std::filesystem::path& file, Split split, const PackedOptions& options = {});
 

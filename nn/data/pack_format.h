@@ -30,7 +30,9 @@ struct PackEntry {
   std::uint32_t unused = 0;
 
   std::uint64_t pixel_bytes() const { return std::uint64_t{3} * height * width; }
-  std::uint64_t bytes() const { return pixel_bytes() + (flags & kMask ? std::uint64_t{1} * height * width : 0); }
+  std::uint64_t bytes() const {
+    return pixel_bytes() + (flags & kMask ? std::uint64_t{1} * height * width : 0);
+  }
 };
 static_assert(sizeof(PackEntry) == 32 && std::is_trivially_copyable_v<PackEntry>);
 

@@ -20,7 +20,8 @@ constexpr std::int64_t kMaxResidentBytes = std::int64_t{1} << 30;
 struct Pack {
   explicit Pack(const std::filesystem::path& path) : path(path.string()), file(path) {
     const std::span<const std::uint8_t> bytes = file.bytes();
-    expect(bytes.size() >= kPackHeadBytes && std::memcmp(bytes.data(), kPackMagic.data(), kPackMagic.size()) == 0,
+    expect(bytes.size() >= kPackHeadBytes &&
+               std::memcmp(bytes.data(), kPackMagic.data(), kPackMagic.size()) == 0,
            "a packed data set (clx-data pack makes them)", "a file of another kind");
     std::uint32_t version = 0;
     std::memcpy(&version, bytes.data() + kPackMagic.size(), sizeof version);
@@ -84,9 +85,11 @@ struct Pack {
   }
 
   void check(const PackEntry& entry, std::size_t i, std::uint64_t end) const {
-    const bool sized = entry.height >= 1 && entry.width >= 1 && entry.height <= kMaxSide && entry.width <= kMaxSide;
-    expect(sized && entry.offset >= kPackHeadBytes && entry.offset <= end && entry.bytes() <= end - entry.offset,
-           "images within the file", concat("image ", i, " outside of it"));
+    const bool sized =
+        entry.height >= 1 && entry.width >= 1 && entry.height <= kMaxSide && entry.width <= kMaxSide;
+    expect(
+        sized && entry.offset >= kPackHeadBytes && entry.offset <= end && entry.bytes() <= end - entry.offset,
+        "images within the file", concat("image ", i, " outside of it"));
     expect(entry.label >= 0 && static_cast<std::size_t>(entry.label) < class_names.size(),
            concat("labels of ", class_names.size(), " classes"), concat(entry.label, " of image ", i));
   }
@@ -146,7 +149,8 @@ Dataset load_pack(const std::filesystem::path& file, Split split, const PackedOp
     set.labels.push_back(entry.label);
     masks += (entry.flags & PackEntry::kMask) != 0;
   }
-  pack->expect(!rows.empty(), "images of both splits", split == Split::test ? "none for testing" : "none to train");
+  pack->expect(!rows.empty(), "images of both splits",
+               split == Split::test ? "none for testing" : "none to train");
   pack->expect(masks == 0 || masks == rows.size(), "a mask for every image or for none",
                concat(masks, " for ", rows.size(), " images"));
   const int side = side_of(*pack);
@@ -162,8 +166,8 @@ void verify_pack(const std::filesystem::path& file, int workers) {
   for_each_image(static_cast<std::int64_t>(pack.index.size()), workers,
                  [&](std::int64_t i, ImageSource::Memory&) {
                    const auto at = static_cast<std::size_t>(i);
-                   pack.expect(io::crc32(pack.bytes_of(pack.index[at])) == pack.index[at].crc, "intact images",
-                               concat("a wrong checksum of ", pack.files[at]));
+                   pack.expect(io::crc32(pack.bytes_of(pack.index[at])) == pack.index[at].crc,
+                               "intact images", concat("a wrong checksum of ", pack.files[at]));
                  });
 }
 

@@ -26,9 +26,8 @@ struct Ready {
 };
 
 void resize_into(const io::ImageView& image, const PackOptions& options, Ready* ready) {
-  const io::Rectangle size = options.size == 0
-                                 ? io::Rectangle{0, 0, image.height, image.width}
-                                 : io::resized_shorter(image.height, image.width, options.size);
+  const io::Rectangle size = options.size == 0 ? io::Rectangle{0, 0, image.height, image.width}
+                                               : io::resized_shorter(image.height, image.width, options.size);
   ready->entry.height = static_cast<std::uint32_t>(options.square ? options.size : size.height);
   ready->entry.width = static_cast<std::uint32_t>(options.square ? options.size : size.width);
   ready->bytes.resize(ready->entry.bytes());
@@ -45,7 +44,8 @@ void resize_mask_into(const io::ImageView& mask, const PackOptions& options, Rea
   if (options.square)
     io::resized_mask(mask, options.size, options.size, to);
   else
-    io::resized_whole_mask(mask, static_cast<int>(ready->entry.height), static_cast<int>(ready->entry.width), to);
+    io::resized_whole_mask(mask, static_cast<int>(ready->entry.height), static_cast<int>(ready->entry.width),
+                           to);
 }
 
 class Writer {

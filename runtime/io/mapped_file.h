@@ -1,4 +1,5 @@
-// A file read by way of the address space: only what is looked at is loaded, and the system may drop it again.
+// A file read by way of the address space: only what is looked at is loaded, and the system may drop it
+// again.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,8 @@ namespace clx::io {
 /// Read-only. The mapping lives as long as this.
 ///
 /// Throws  DataError `reading <path>: …` if the file cannot be opened or mapped, or is a folder
-/// Notes   Whoever shortens the file meanwhile ends this process at its next look (SIGBUS); a file replaced by
+/// Notes   Whoever shortens the file meanwhile ends this process at its next look (SIGBUS); a file replaced
+/// by
 ///         rename, as AtomicFile does, stays whole here.
 class MappedFile {
  public:

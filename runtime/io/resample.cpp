@@ -47,9 +47,10 @@ void resized_crop(const ImageView& x, const Rectangle& box, int height, int widt
   require_image("resized_crop", x);
   CLX_CHECK(box.top >= 0 && box.left >= 0 && box.height >= 1 && box.width >= 1 &&
                 box.height <= x.height - box.top && box.width <= x.width - box.left,
-            "resized_crop: expected a box within ", x.height, "x", x.width, ", got ", box.height, "x", box.width,
-            " at (", box.top, ", ", box.left, ")");
-  CLX_CHECK(height >= 1 && width >= 1, "resized_crop: expected a size of at least 1x1, got ", height, "x", width);
+            "resized_crop: expected a box within ", x.height, "x", x.width, ", got ", box.height, "x",
+            box.width, " at (", box.top, ", ", box.left, ")");
+  CLX_CHECK(height >= 1 && width >= 1, "resized_crop: expected a size of at least 1x1, got ", height, "x",
+            width);
   const std::int64_t stride = std::int64_t{x.width} * x.channels;
   kernels::resize_image(cpu_backend(), {box.height, box.width, x.channels, stride, height, width},
                         x.pixels + box.top * stride + std::int64_t{box.left} * x.channels, y);
