@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "nn/optim/adam.h"
 #include "nn/optim/sgd.h"
 #include "runtime/check.h"
 #include "runtime/suggest.h"
@@ -73,6 +74,12 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
   if (name == "sgd")
     return std::make_unique<Sgd>(std::move(parameters),
                                  SgdOptions{o.momentum, o.dampening, o.weight_decay, o.nesterov});
+  if (name == "adamw")
+    return std::make_unique<Adamw>(std::move(parameters),
+                                   AdamwOptions{o.beta1, o.beta2, o.epsilon, o.weight_decay});
+  if (name == "radam")
+    return std::make_unique<Radam>(std::move(parameters),
+                                   RadamOptions{o.beta1, o.beta2, o.epsilon, o.weight_decay, o.decoupled});
   const std::vector<std::string> known = optimizers();
   std::string names;
   for (const std::string& other : known)
@@ -81,7 +88,7 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
 }
 
 std::vector<std::string> optimizers() {
-  return {"sgd"};
+  return {"sgd", "adamw", "radam"};
 }
 
 }  // namespace clx::nn

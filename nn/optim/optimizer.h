@@ -65,7 +65,9 @@ class Optimizer {
 
 /// The optimizer `name`:
 ///
-///   sgd    nn/optim/sgd.h
+///   sgd      stochastic gradient descent, with momentum or Nesterov's (nn/optim/sgd.h)
+///   adamw    AdamW (nn/optim/adam.h)
+///   radam    RAdam (nn/optim/adam.h)
 ///
 /// Throws    Error if the name is unknown (with a suggestion) or an option has no meaning
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
