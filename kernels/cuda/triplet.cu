@@ -29,7 +29,7 @@ namespace {
 
 using Key = unsigned long long;
 
-constexpr int kThreads = 256, kTile = 64, kShared = 1024, kSquare = 32, kSquareRows = 8;
+constexpr int kThreads = 128, kTile = 64, kShared = 1024, kSquare = 32, kSquareRows = 8;
 constexpr Key kLast = ~Key(0);
 
 /// A distance and whose it is; keys compare like (distance, index).
@@ -43,7 +43,7 @@ __device__ __forceinline__ int index_of(Key key) {
   return static_cast<int>(key & 0xffffffffu);
 }
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kTileThreads)
     distance_kernel(const MatrixOperand<float, true> x, int N, int D, int tiles, float* distances) {
   CLX_SHARED(float, a_tile, [kTileK][kTile + 4]);  // (feature, i)
   CLX_SHARED(float, b_tile, [kTileK][kTile + 4]);  // (feature, j)
@@ -102,7 +102,7 @@ __device__ T block_extreme(T value) {
   return value;
 }
 
-/// Sorts `padded` keys, a power of two. All threads of the block; ends with a barrier.
+/// Sorts `padded` keys, a power of two, bitonically. All threads of the block; ends with a barrier.
 __device__ void sort_keys(Key* keys, int padded) {
   for (int run = 2; run <= padded; run *= 2) {
     for (int apart = run / 2; apart > 0; apart /= 2) {
@@ -114,9 +114,15 @@ __device__ void sort_keys(Key* keys, int padded) {
           keys[high] = a;
         }
       }
-      __syncthreads();  // the exchanges of this distance are done
+      // Up to 32 apart, the 32 pairs of a warp are the same 64 keys at every distance.
+      const int next = apart > 1 ? apart / 2 : run;
+      if (apart > 32 || next > 32)
+        __syncthreads();  // the exchanges of this distance are done
+      else
+        __syncwarp();  // this warp's are
     }
   }
+  __syncthreads();  // all keys are in place
 }
 
 /// values[i] ← Σ_{k ≤ i} values[k]. One warp.
@@ -366,8 +372,8 @@ void triplet_forward(const Gpu& gpu,
                      std::int64_t* active) {
   const auto tiles = static_cast<int>(ceil_div(s.N, kTile)),
              squares = static_cast<int>(ceil_div(s.N, kSquare));
-  launch(distance_kernel, dim3(tiles * tiles), kThreads, 0, gpu, MatrixOperand<float, true>{x, s.N, s.D}, s.N,
-         s.D, tiles, laplacian);
+  launch(distance_kernel, dim3(tiles * tiles), kTileThreads, 0, gpu, MatrixOperand<float, true>{x, s.N, s.D},
+         s.N, s.D, tiles, laplacian);
   Anchors a{s.N, s.margin, s.hard, labels, laplacian, nullptr, nullptr, nullptr, 0};
   a.anchor = static_cast<TripletAnchor*>(gpu.workspace(sizeof(TripletAnchor) * s.N));
   int blocks = s.N;
