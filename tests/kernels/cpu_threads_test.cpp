@@ -15,6 +15,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/matmul.h"
 #include "kernels/softmax.h"
+#include "kernels/supcon.h"
 #include "kernels/triplet.h"
 #include "tests/kernels/scratch.h"
 
@@ -226,6 +227,29 @@ TEST_F(Threads, ChangeNoBitOfMatmulAndColumnSum) {
     append(all, sums);
     return all;
   });
+}
+
+TEST_F(Threads, ChangeNoBitOfSupcon) {
+  for (const int N : {211, 700}) {
+    const int D = 21;
+    const std::size_t n = static_cast<std::size_t>(N), size = n * D;
+    const auto z = random_floats(size, 1);
+    std::vector<std::int32_t> labels(n);
+    for (int i = 0; i < N; ++i)
+      labels[static_cast<std::size_t>(i)] = i % 10;
+    expect_same_bits([&](const Cpu& cpu) {
+      std::vector<float> log_sum(n), pull(n), anchor_loss(n), loss(1), dz(size);
+      const float one = 1;
+      supcon_forward(cpu, {N, D}, z.data(), labels.data(), 0.5f, log_sum.data(), pull.data(),
+                     anchor_loss.data(), loss.data());
+      supcon_backward(cpu, {N, D}, z.data(), labels.data(), 0.5f, log_sum.data(), pull.data(), &one,
+                      dz.data());
+      Bytes all;
+      for (const auto* v : {&log_sum, &pull, &anchor_loss, &loss, &dz})
+        append(all, *v);
+      return all;
+    });
+  }
 }
 
 TEST_F(Threads, ChangeNoBitOfCrossEntropy) {
