@@ -20,7 +20,9 @@ enum class Purpose : std::uint32_t {
   contrast_class,
   shapes,
   control_map,
-  test
+  test,
+  resized_crop,
+  color
 };
 
 /// Ten rounds of Philox on `counter` under `key`.

@@ -30,8 +30,8 @@ struct Settings {
 
 std::vector<Case> all_cases(Device device) {
   std::vector<Case> cases;
-  for (const auto& some :
-       {convolution_cases, batchnorm_cases, elementwise_cases, product_cases, head_cases, network_cases})
+  for (const auto& some : {convolution_cases, batchnorm_cases, elementwise_cases, product_cases, head_cases,
+                           augment_cases, network_cases})
     std::ranges::move(some(device), std::back_inserter(cases));
   return cases;
 }

@@ -31,9 +31,9 @@ int main_of_train(int argc, char** argv) {
       .letter('b')
       .range(2, 1 << 20);
   options.add("lr", &o.lr, "learning rate after warm-up").range(0, 1e3);
-  options.add("momentum", &o.sgd.momentum, "momentum of SGD").range(0, 1);
-  options.add("nesterov", &o.sgd.nesterov, "Nesterov momentum");
-  options.add("weight-decay", &o.sgd.weight_decay, "L2 penalty, on all parameters").range(0, 1);
+  options.add("momentum", &o.optimizer.momentum, "momentum of SGD").range(0, 1);
+  options.add("nesterov", &o.optimizer.nesterov, "Nesterov momentum");
+  options.add("weight-decay", &o.optimizer.weight_decay, "L2 penalty, on all parameters").range(0, 1);
   options.add("warmup-epochs", &o.warmup_epochs, "epochs of linear warm-up from 0.1·lr").range(0, 1e5);
   options.add("label-smoothing", &o.label_smoothing, "ε of label smoothing").range(0, 0.999);
   options.add("seed", &o.seed, "seed of initialisation, order and augmentation");

@@ -14,7 +14,6 @@
 #include "nn/checkpoint.h"
 #include "nn/data/loader.h"
 #include "nn/optim/schedule.h"
-#include "nn/optim/sgd.h"
 #include "runtime/allocator.h"
 #include "runtime/autograd.h"
 #include "runtime/ops/cross_entropy.h"
@@ -39,7 +38,7 @@ class Training {
         train_(load_data(options.data, data::Split::train)),
         test_(load_data(options.data, data::Split::test)),
         model_(make_model(options.architecture, train_, options.seed, device, options.compute.precision)),
-        sgd_(model_->parameters(), options.sgd),
+        optimizer_(nn::make_optimizer("sgd", model_->parameters(), options.optimizer)),
         step_(device),
         images_(train_.images.to(device)),
         labels_(train_.label_tensor().to(device)),
@@ -157,9 +156,9 @@ class Training {
                                     .dtype = model_->input_dtype()});
     const CrossEntropy ce =
         cross_entropy(model_->forward(x), gather_labels(labels_, ids), {.smoothing = o_.label_smoothing});
-    sgd_.clear_gradients();
+    optimizer_->clear_gradients();
     backward(ce.loss);
-    sgd_.step(step_);
+    optimizer_->step(step_);
     step_.advance(static_cast<int>(samples.size()), ce.loss, ce.correct);
   }
 
@@ -178,7 +177,7 @@ class Training {
   Device device_;
   data::Dataset train_, test_;
   std::unique_ptr<nn::Model> model_;
-  nn::Sgd sgd_;
+  std::unique_ptr<nn::Optimizer> optimizer_;
   Step step_;
   Tensor images_, labels_;
   data::EpochOrder order_;

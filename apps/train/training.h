@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "apps/support/workload.h"
-#include "runtime/ops/sgd_step.h"
+#include "nn/optim/optimizer.h"
 
 namespace clx::app {
 
@@ -22,7 +22,7 @@ struct TrainingOptions {
   int epochs = 20;
   int batch_size = 128;
   double lr = 0.1;
-  SgdOptions sgd{.momentum = 0.9f, .weight_decay = 5e-4f};
+  nn::OptimizerOptions optimizer{.momentum = 0.9f, .weight_decay = 5e-4f};
   int warmup_epochs = 0;
   float label_smoothing = 0;
   std::uint64_t seed = 0;

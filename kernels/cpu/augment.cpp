@@ -1,28 +1,24 @@
 #include "kernels/augment.h"
 
 #include "kernels/cpu/parallel.h"
-#include "kernels/philox.h"
 
 namespace clx::kernels {
 namespace {
 
-struct Placement {
-  int top, left;  // of the crop in the padded image
-  bool mirrored;
-};
+AugmentRule rule_of(const GatherShape& s) {
+  AugmentRule rule;
+  rule.padding = s.padding;
+  rule.flip = s.flip;
+  return rule;
+}
 
-Placement place(const GatherShape& s, const StepState* state, std::int64_t sample) {
-  Placement at{s.padding, s.padding, false};
-  if (s.padding == 0 && !s.flip) return at;
-  const Philox4 words = philox(state->seed, Purpose::crop_flip, static_cast<std::uint32_t>(state->epoch),
-                               static_cast<std::uint64_t>(sample));
-  if (s.padding > 0) {
-    const auto places = static_cast<std::uint32_t>(2 * s.padding + 1);
-    at.top = static_cast<int>(uniform_below(words.v[0], places));
-    at.left = static_cast<int>(uniform_below(words.v[1], places));
-  }
-  at.mirrored = s.flip && uniform01(words.v[2]) < 0.5f;
-  return at;
+Augmentation draw(const GatherShape& s,
+                  const AugmentRule& rule,
+                  const StepState* state,
+                  std::int64_t sample) {
+  if (rule.padding == 0 && !rule.flip) return {.box = {0, 0, s.H, s.W}};
+  return draw_augmentation(rule, s.H, s.W, state->seed, static_cast<std::uint32_t>(state->epoch),
+                           static_cast<std::uint64_t>(sample), static_cast<std::uint32_t>(s.view));
 }
 
 // The 256 values of each channel, so that a pixel is one look-up.
@@ -38,11 +34,11 @@ struct Table {
 
 template <class T>
 void gather_image(
-    const GatherShape& s, const Table<T>& table, const std::uint8_t* image, const Placement& at, T* y) {
+    const GatherShape& s, const Table<T>& table, const std::uint8_t* image, const Augmentation& drawn, T* y) {
   for (int h = 0; h < s.H; ++h) {
-    const int row = h + at.top - s.padding;
+    const int row = h + drawn.box.top;
     for (int w = 0; w < s.W; ++w, y += s.C) {
-      const int column = (at.mirrored ? s.W - 1 - w : w) + at.left - s.padding;
+      const int column = (drawn.mirrored ? s.W - 1 - w : w) + drawn.box.left;
       const bool inside = row >= 0 && row < s.H && column >= 0 && column < s.W;
       const std::uint8_t* pixel = image + (static_cast<std::int64_t>(row) * s.W + column) * s.C;
       for (int c = 0; c < s.C; ++c)
@@ -61,11 +57,13 @@ void gather_images(const Cpu&,
                    const StepState* state,
                    View y) {
   const std::int64_t size = std::int64_t(s.H) * s.W * s.C;
+  const AugmentRule rule = rule_of(s);
   with_float_type(y.dtype, [&](auto type) {
     using T = decltype(type);
     const Table<T> table(normalization);
     parallel_for(s.N, [&](std::int64_t n) {
-      gather_image(s, table, images + samples[n] * size, place(s, state, samples[n]), y.as<T>() + n * size);
+      gather_image(s, table, images + (s.in_order ? n : samples[n]) * size, draw(s, rule, state, samples[n]),
+                   y.as<T>() + n * size);
     });
   });
 }

@@ -58,6 +58,34 @@ void store_first(T* p, Vec v, int n) {
   std::memcpy(static_cast<void*>(p), lanes, sizeof(T) * n);
 }
 
+inline Vec broadcast(float x) {
+#ifdef __AVX512F__
+  return reinterpret_cast<Vec>(_mm512_set1_ps(x));
+#else
+  return Vec{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+#endif
+}
+
+/// a·b + c, rounded once where the machine can.
+inline Vec multiply_add(Vec a, Vec b, Vec c) {
+#ifdef __AVX512F__
+  return reinterpret_cast<Vec>(
+      _mm512_fmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+#else
+  return a * b + c;
+#endif
+}
+
+/// Σ of the lanes, by halves.
+inline float sum_of_lanes(Vec v) {
+  float lane[kLanes];
+  std::memcpy(lane, &v, sizeof lane);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i)
+      lane[i] += lane[i + half];
+  return lane[0];
+}
+
 /// max(v, 0); NaN stays NaN.
 inline Vec relu(Vec v) {
   return v < Vec{} ? Vec{} : v;

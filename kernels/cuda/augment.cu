@@ -11,28 +11,21 @@
 #include <cstdint>
 
 #include "kernels/cuda/launch.h"
-#include "kernels/philox.h"
 
 namespace clx::kernels {
 namespace {
 
 constexpr int kThreads = 256, kTile = 1024, kMostImages = 32768;
 
-/// Where in the padded image the crop begins, and whether it is then mirrored.
-struct Draw {
-  int top, left;
-  bool mirror;
-};
-
-// Word 0 is the top and word 1 the left of the crop, uniform over 2·padding + 1; word 2 below one half
-// mirrors. The order is: crop first, then mirror the cropped image.
-__device__ Draw draw(const GatherShape& shape, const StepState* state, std::int64_t sample) {
-  if (shape.padding == 0 && !shape.flip) return {0, 0, false};
-  const Philox4 words = philox(state->seed, Purpose::crop_flip, static_cast<std::uint32_t>(state->epoch),
-                               static_cast<std::uint64_t>(sample));
-  const auto choices = static_cast<std::uint32_t>(2 * shape.padding + 1);
-  return {static_cast<int>(uniform_below(words.v[0], choices)),
-          static_cast<int>(uniform_below(words.v[1], choices)), shape.flip && uniform01(words.v[2]) < 0.5f};
+__device__ Augmentation draw(const GatherShape& shape, const StepState* state, std::int64_t sample) {
+  Augmentation none;
+  none.box = {0, 0, shape.H, shape.W};
+  if (shape.padding == 0 && !shape.flip) return none;
+  AugmentRule rule;
+  rule.padding = shape.padding;
+  rule.flip = shape.flip;
+  return draw_augmentation(rule, shape.H, shape.W, state->seed, static_cast<std::uint32_t>(state->epoch),
+                           static_cast<std::uint64_t>(sample), static_cast<std::uint32_t>(shape.view));
 }
 
 template <class T>
@@ -45,15 +38,15 @@ __global__ void __launch_bounds__(kThreads) gather_images_kernel(GatherShape sha
   const int size = shape.H * shape.W * shape.C;
   for (int n = blockIdx.y; n < shape.N; n += gridDim.y) {
     const std::int64_t sample = samples[n];
-    const Draw crop = draw(shape, state, sample);
-    const std::uint8_t* image = images + sample * size;
+    const Augmentation drawn = draw(shape, state, sample);
+    const std::uint8_t* image = images + (shape.in_order ? n : sample) * size;
 #pragma unroll
     for (int k = 0; k < kTile; k += kThreads) {
       const int i = blockIdx.x * kTile + k + threadIdx.x;
       if (i >= size) break;
       const int c = i % shape.C, w = i / shape.C % shape.W, h = i / shape.C / shape.W;
-      const int from_h = h + crop.top - shape.padding;
-      const int from_w = (crop.mirror ? shape.W - 1 - w : w) + crop.left - shape.padding;
+      const int from_h = h + drawn.box.top;
+      const int from_w = (drawn.mirrored ? shape.W - 1 - w : w) + drawn.box.left;
       const bool inside = from_h >= 0 && from_h < shape.H && from_w >= 0 && from_w < shape.W;
       const std::uint8_t pixel = inside ? image[(from_h * shape.W + from_w) * shape.C + c] : std::uint8_t(0);
       const float value = (static_cast<float>(pixel) / 255.0f - normalization.mean[c]) / normalization.std[c];

@@ -1,7 +1,8 @@
-// SGD's golden values and state; schedules.
+// Optimizers' golden values, states and refusals; schedules.
 #include <gtest/gtest.h>
 
 #include "nn/models/resnet.h"
+#include "nn/optim/adam.h"
 #include "nn/optim/schedule.h"
 #include "nn/optim/sgd.h"
 #include "runtime/autograd.h"
@@ -100,6 +101,64 @@ TEST(Sgd, refuses_options_without_a_meaning) {
   EXPECT_THROW(
       Sgd({Tensor::zeros({3}).require_grad()}, {.momentum = 0.9f, .dampening = 0.1f, .nesterov = true}),
       Error);
+}
+
+TEST(Sgd, refuses_negative_options) {
+  const auto theta = [] { return std::vector{Tensor::zeros({3}).require_grad()}; };
+  EXPECT_THROW(Sgd(theta(), {.momentum = -0.1f}), Error);
+  EXPECT_THROW(Sgd(theta(), {.momentum = 0.9f, .dampening = -0.1f}), Error);
+  EXPECT_THROW(Sgd(theta(), {.weight_decay = -1e-4f}), Error);
+}
+
+TEST(Adam, refuses_options_without_a_meaning) {
+  const auto theta = [] { return std::vector{Tensor::zeros({3}).require_grad()}; };
+  EXPECT_THROW(Adamw({}, {}), Error);
+  EXPECT_THROW(Adamw(theta(), {.beta1 = 1}), Error);
+  EXPECT_THROW(Adamw(theta(), {.beta2 = -0.1}), Error);
+  EXPECT_THROW(Adamw(theta(), {.beta2 = std::nan("")}), Error);
+  EXPECT_THROW(Radam(theta(), {.epsilon = -1e-8}), Error);
+  EXPECT_THROW(Radam(theta(), {.weight_decay = -1e-4}), Error);
+}
+
+TEST(Adam, refuses_states_that_are_not_its_own_or_not_whole) {
+  Adamw adamw({Tensor::zeros({3}).require_grad(), Tensor::zeros({2}).require_grad()}, {});
+  EXPECT_TRUE(adamw.state().empty());
+  const Tensor three = Tensor::full({3}, 1);
+  EXPECT_THROW(adamw.load_state({{"momentum.0", three}}), DataError) << "sgd's";
+  EXPECT_THROW(adamw.load_state({{"exp_avg.1", three}, {"exp_avg_sq.1", three}}), DataError)
+      << "of another shape";
+  EXPECT_THROW(adamw.load_state({{"exp_avg.0", three}}), DataError) << "half of it";
+  EXPECT_THROW(adamw.load_state({{"exp_avg_sq.0", three}}), DataError) << "the other half";
+  EXPECT_TRUE(adamw.state().empty()) << "a refused state changes nothing";
+  adamw.load_state({{"exp_avg.0", three}, {"exp_avg_sq.0", three}});
+  EXPECT_EQ(adamw.state().size(), 2u);
+}
+
+TEST(MakeOptimizer, knows_every_optimizer_by_name) {
+  for (const std::string& name : optimizers()) {
+    Tensor theta = Tensor::full({}, 1);
+    theta.require_grad();
+    const auto optimizer = make_optimizer(name, {theta}, {.momentum = 0.9f, .weight_decay = 0.1f});
+    give_gradient(theta, 1);
+    Step step;
+    step.set_learning_rate(0.5f);
+    optimizer->step(step);
+    // The first step of each: g + wd·θ; θ·lr·wd and g over its own size; as sgd, in an average of one.
+    EXPECT_NEAR(theta.item(), name == "adamw" ? 1 - 0.05 - 0.5 : 1 - 0.5 * 1.1, 1e-6) << name;
+    EXPECT_EQ(optimizer->state().size(), name == "sgd" ? 1u : 2u);
+    optimizer->clear_gradients();
+    EXPECT_FALSE(theta.grad().defined());
+  }
+}
+
+TEST(MakeOptimizer, refuses_unknown_names_with_a_suggestion) {
+  try {
+    make_optimizer("adam", {Tensor::zeros({3}).require_grad()}, {});
+    FAIL() << "adam is not known";
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "optimizer: expected one of sgd, adamw, radam, got adam; did you mean adamw?");
+  }
+  EXPECT_THROW(make_optimizer("radam", {}, {}), Error);
 }
 
 TEST(Schedule, cosine_falls_from_the_first_epoch_to_just_above_zero) {

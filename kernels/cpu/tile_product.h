@@ -1,0 +1,113 @@
+// Products of tiles that lie in the caches: C = A·B with register blocks, on the calling thread.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "kernels/cpu/vector.h"
+
+namespace clx::kernels {
+
+/// Rows and vectors of C that are in registers at once: 24 sums, 4 vectors of B and one number of A.
+#ifdef __AVX512F__
+inline constexpr int kBlockRows = 6, kBlockVectors = 4;
+#else
+inline constexpr int kBlockRows = 6, kBlockVectors = 1;
+#endif
+
+/// The left factor: element (r,k) is data[r·row + k·step], so that it may lie either way round.
+struct TileFactor {
+  const float* data = nullptr;
+  std::ptrdiff_t row = 0, step = 0;
+};
+
+namespace tile_product_detail {
+
+template <int V>
+void multiply_block(
+    int K, TileFactor a, const float* b, std::ptrdiff_t b_row, float* c, std::ptrdiff_t c_row) {
+  Vec sum[kBlockRows][V] = {};
+  for (int k = 0; k < K; ++k, b += b_row, a.data += a.step) {
+    Vec from_b[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+      from_b[v] = load(b + v * kLanes);
+#pragma GCC unroll 6
+    for (int r = 0; r < kBlockRows; ++r) {
+      const Vec from_a = broadcast(a.data[r * a.row]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v)
+        sum[r][v] = multiply_add(from_a, from_b[v], sum[r][v]);
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < kBlockRows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+      store(c + r * c_row + v * kLanes, sum[r][v]);
+}
+
+}  // namespace tile_product_detail
+
+/// C[r,n] = Σ_{k<K} A(r,k)·B[k,n] for r < rows and n < columns, in the order of k. Rows are rounded up to a
+/// multiple of kBlockRows and columns to one of kLanes: A, B and C have them, filled with anything. b_row and
+/// c_row are the distances of rows in B and C.
+inline void multiply_tile(int rows,
+                          int columns,
+                          int K,
+                          TileFactor a,
+                          const float* b,
+                          std::ptrdiff_t b_row,
+                          float* c,
+                          std::ptrdiff_t c_row) {
+  using tile_product_detail::multiply_block;
+  const int vectors = (columns + kLanes - 1) / kLanes;
+  for (int v = 0; v < vectors; v += kBlockVectors) {
+    for (int r = 0; r < rows; r += kBlockRows) {
+      const TileFactor block{a.data + r * a.row, a.row, a.step};
+      const float* from = b + v * kLanes;
+      float* to = c + r * c_row + v * kLanes;
+      switch (std::min(kBlockVectors, vectors - v)) {
+        case 1:
+          multiply_block<1>(K, block, from, b_row, to, c_row);
+          break;
+        case 2:
+          multiply_block<2>(K, block, from, b_row, to, c_row);
+          break;
+        case 3:
+          multiply_block<3>(K, block, from, b_row, to, c_row);
+          break;
+        default:
+          multiply_block<4>(K, block, from, b_row, to, c_row);
+      }
+    }
+  }
+}
+
+/// y[c·y_row + r] = x[r·x_row + c] for 16 rows r and 16 columns c.
+inline void transpose_16(const float* x, std::ptrdiff_t x_row, float* y, std::ptrdiff_t y_row) {
+  Vec row[kLanes];
+  for (int r = 0; r < kLanes; ++r)
+    row[r] = load(x + r * x_row);
+    // Each turn swaps the off-diagonal quarters of all squares of 2·half.
+#pragma GCC unroll 4
+  for (int half = 1; half < kLanes; half *= 2) {
+    VecBits low, high;  // lanes of row r and of row r + half (from 16 on)
+    for (unsigned lane = 0; lane < kLanes; ++lane) {
+      const unsigned h = static_cast<unsigned>(half);
+      low[lane] = lane & h ? kLanes + lane - h : lane;
+      high[lane] = lane & h ? kLanes + lane : lane + h;
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kLanes; ++r) {
+      if (r & half) continue;
+      const Vec upper = row[r], lower = row[r + half];
+      row[r] = __builtin_shuffle(upper, lower, low);
+      row[r + half] = __builtin_shuffle(upper, lower, high);
+    }
+  }
+  for (int c = 0; c < kLanes; ++c)
+    store(y + c * y_row, row[c]);
+}
+
+}  // namespace clx::kernels
