@@ -1,12 +1,11 @@
 // Pillow's bytes: golden values, fixtures made by torchvision on PIL images, and what is refused.
-#include "runtime/io/pil.h"
-
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <numeric>
 
 #include "runtime/check.h"
 #include "runtime/io/npz.h"
+#include "runtime/io/pil.h"
 
 namespace clx::tests {
 namespace {
@@ -37,7 +36,8 @@ Image gray_image(int height, int width, F&& value) {
 }
 
 Image one_pixel(int r, int g, int b) {
-  return {1, 1, 3, {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(g), static_cast<std::uint8_t>(b)}};
+  return {
+      1, 1, 3, {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(g), static_cast<std::uint8_t>(b)}};
 }
 
 /// Turns whose 255ths, cut, are `shift`.
@@ -51,16 +51,15 @@ TEST(PilColor, HasTheGoldenColorsOfPillow) {
     std::vector<std::uint8_t> rgb, same, plus, minus;
     int luma;
   };
-  const std::vector<Row> rows = {
-      {{255, 0, 0}, {255, 0, 0}, {255, 150, 0}, {255, 0, 144}, 76},
-      {{0, 255, 0}, {0, 255, 0}, {0, 255, 150}, {150, 255, 0}, 150},
-      {{0, 0, 255}, {0, 0, 255}, {150, 0, 255}, {0, 150, 255}, 29},
-      {{200, 100, 50}, {200, 100, 50}, {200, 188, 50}, {200, 50, 85}, 124},
-      {{12, 34, 56}, {12, 35, 56}, {15, 12, 56}, {12, 56, 51}, 30},
-      {{250, 251, 252}, {250, 251, 252}, {250, 250, 252}, {250, 252, 252}, 251},
-      {{128, 128, 128}, {128, 128, 128}, {128, 128, 128}, {128, 128, 128}, 128},
-      {{90, 200, 199}, {90, 200, 199}, {90, 137, 200}, {90, 200, 134}, 167},
-      {{255, 0, 254}, {252, 0, 255}, {255, 0, 108}, {102, 0, 255}, 105}};
+  const std::vector<Row> rows = {{{255, 0, 0}, {255, 0, 0}, {255, 150, 0}, {255, 0, 144}, 76},
+                                 {{0, 255, 0}, {0, 255, 0}, {0, 255, 150}, {150, 255, 0}, 150},
+                                 {{0, 0, 255}, {0, 0, 255}, {150, 0, 255}, {0, 150, 255}, 29},
+                                 {{200, 100, 50}, {200, 100, 50}, {200, 188, 50}, {200, 50, 85}, 124},
+                                 {{12, 34, 56}, {12, 35, 56}, {15, 12, 56}, {12, 56, 51}, 30},
+                                 {{250, 251, 252}, {250, 251, 252}, {250, 250, 252}, {250, 252, 252}, 251},
+                                 {{128, 128, 128}, {128, 128, 128}, {128, 128, 128}, {128, 128, 128}, 128},
+                                 {{90, 200, 199}, {90, 200, 199}, {90, 137, 200}, {90, 200, 134}, 167},
+                                 {{255, 0, 254}, {252, 0, 255}, {255, 0, 108}, {102, 0, 255}, 105}};
   for (const Row& row : rows) {
     SCOPED_TRACE(concat(int(row.rgb[0]), ",", int(row.rgb[1]), ",", int(row.rgb[2])));
     const Image x{1, 1, 3, row.rgb};
@@ -73,7 +72,9 @@ TEST(PilColor, HasTheGoldenColorsOfPillow) {
 }
 
 TEST(PilColor, HasTheGoldenBlendsOfPillow) {
-  const auto brightness = [](int x, float f) { return int(io::adjust_brightness(one_pixel(x, x, x), f).pixels[0]); };
+  const auto brightness = [](int x, float f) {
+    return int(io::adjust_brightness(one_pixel(x, x, x), f).pixels[0]);
+  };
   EXPECT_EQ(brightness(200, 0.5f), 100);
   EXPECT_EQ(brightness(201, 0.7f), 140);
   EXPECT_EQ(brightness(200, 1.3f), 255);
@@ -186,7 +187,8 @@ TEST_F(Pil, ResizesCropsAsTorchvisionDoes) {
         for (int c = 0; c < 3; ++c)
           turned.pixels[static_cast<std::size_t>((h * turned.width + w) * 3 + c)] =
               x[i].pixels[static_cast<std::size_t>((w * x[i].width + x[i].width - 1 - h) * 3 + c)];
-    EXPECT_EQ(io::resize_shorter(turned, sides[i]).pixels, images(concat("turned_", i))[0].pixels) << sides[i];
+    EXPECT_EQ(io::resize_shorter(turned, sides[i]).pixels, images(concat("turned_", i))[0].pixels)
+        << sides[i];
   }
 }
 
