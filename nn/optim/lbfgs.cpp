@@ -57,6 +57,11 @@ Vector direction(const std::deque<Pair>& pairs, const Vector& g) {
   return d;
 }
 
+// Differences of values below this say nothing.
+double rounding_of(double value) {
+  return 4 * std::numeric_limits<double>::epsilon() * std::fabs(value);
+}
+
 struct Point {
   Vector x, gradient;
   double value;
@@ -68,7 +73,7 @@ bool line_search(const SmoothFunction& f, const Vector& d, Point* point, int* ev
   constexpr int kTrials = 40;
   const double slope = dot(point->gradient, d);
   if (!(slope < 0)) return false;
-  const double rounding = 4 * std::numeric_limits<double>::epsilon() * std::fabs(point->value);
+  const double rounding = rounding_of(point->value);
   double low = 0, high = std::numeric_limits<double>::infinity(), t = 1;
   Point next;
   for (int trial = 0; trial < kTrials; ++trial) {
@@ -97,7 +102,10 @@ Minimum minimize(const SmoothFunction& f, std::vector<double> start, const Lbfgs
   result.evaluations = 1;
   CLX_CHECK(std::isfinite(point.value), "minimize: expected a finite value at the start, got ", point.value);
   std::deque<Pair> pairs;
-  while (largest(point.gradient) > options.tolerance && result.iterations < options.max_iterations) {
+  constexpr int kPatience = 10;  // iterations without a lower value
+  int idle = 0;
+  while (largest(point.gradient) > options.tolerance && result.iterations < options.max_iterations &&
+         idle < kPatience) {
     const Point before = point;
     if (!line_search(f, direction(pairs, point.gradient), &point, &result.evaluations)) {
       if (pairs.empty()) break;
@@ -105,6 +113,7 @@ Minimum minimize(const SmoothFunction& f, std::vector<double> start, const Lbfgs
       continue;
     }
     ++result.iterations;
+    idle = before.value - point.value > rounding_of(before.value) ? 0 : idle + 1;
     Pair pair{plus(point.x, -1, before.x), plus(point.gradient, -1, before.gradient), 0};
     const double curvature = dot(pair.step, pair.change);
     if (!(curvature > 0)) continue;

