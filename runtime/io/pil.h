@@ -8,7 +8,7 @@
 
 namespace clx::io {
 
-// All of them: rows from the top, any number of channels unless said; Throws Error where a size is below 1,
+// All of them: rows from the top, one to four channels unless said; Throws Error where a size is below 1,
 // a box does not lie within the image, or the channels do not fit.
 
 /// The part of height×width at (top, left).
@@ -29,7 +29,8 @@ Image mirror(const Image& x);
 /// Source: Pillow, src/libImaging/Resample.c, Image.resize(…, BILINEAR).
 Image resize(const Image& x, int height, int width);
 
-/// resize(crop(…)), without the copy between them: torchvision's resized_crop.
+/// resize(crop(…)): torchvision's resized_crop. runtime/io/resample.h has it for memory that is there
+/// already.
 Image resized_crop(const Image& x, int top, int left, int height, int width, int out_height, int out_width);
 
 /// resize to a shorter side of `side`; the longer becomes ⌊side·long/short⌋.
