@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <iostream>
+#include <optional>
+#include <utility>
 
 #include "apps/support/exit_code.h"
 #include "apps/support/run_folder.h"
 #include "nn/checkpoint.h"
+#include "nn/models/probed.h"
+#include "nn/probe.h"
 #include "runtime/autograd.h"
 #include "runtime/suggest.h"
 #include "runtime/threads.h"
@@ -81,6 +85,18 @@ std::unique_ptr<nn::Model> make_model(const ArchitectureOptions& architecture,
 }
 
 void add_model_options(Options& options, ModelOptions* model) {
+  add_encoder_options(options, model);
+  options.add("probe", &model->probe,
+              "linear classifier of clx-probe in the place of the model's head (default, for encoders: "
+              "linear_classifier.safetensors beside the checkpoint)");
+  options
+      .add("probe-input", &model->probe_input,
+           "features that the probe sees: as it was fitted, of length 1, or raw (the published CIFAR-10 "
+           "evaluation)")
+      .choices({"fitted", "normalized", "raw"});
+}
+
+void add_encoder_options(Options& options, ModelOptions* model) {
   options.group("Model");
   options.add("run", &model->run, "run folder of clx-train; its data set becomes the default");
   options.add("checkpoint", &model->checkpoint,
@@ -96,28 +112,57 @@ void inherit_data_of_run(Options& options) {
                   [](const std::string& run) { return find_run(run) / "config.toml"; });
 }
 
+std::filesystem::path checkpoint_file(const ModelOptions& options) {
+  if (!options.checkpoint.empty()) return options.checkpoint;
+  if (options.run.empty()) throw UsageError("model: expected --run FOLDER or --checkpoint FILE, got neither");
+  const std::filesystem::path folder = find_run(options.run) / "checkpoints";
+  for (const char* name : {"final.safetensors", "best.safetensors", "last.safetensors"})
+    if (std::filesystem::exists(folder / name)) return folder / name;
+  throw DataError(concat("reading ", folder.string(), ": expected a checkpoint, got none"));
+}
+
+std::filesystem::path probe_file(const std::filesystem::path& folder) {
+  return folder / "linear_classifier.safetensors";
+}
+
+std::unique_ptr<nn::Model> load_encoder(const ModelOptions& options,
+                                        const data::Dataset& set,
+                                        Device device,
+                                        nn::Precision precision) {
+  if (!options.architecture.arch.empty()) check_architecture(options.architecture.arch);
+  return nn::load_model(checkpoint_file(options),
+                        {.arch = options.architecture.arch,
+                         .resnet = {.classes = static_cast<int>(set.class_names.size()),
+                                    .width = options.architecture.width,
+                                    .shortcut = options.architecture.shortcut},
+                         .info = {.name = "", .class_names = {}, .mean = options.mean, .std = options.std},
+                         .device = device,
+                         .precision = precision});
+}
+
 std::unique_ptr<nn::Model> load_model(const ModelOptions& options,
                                       const data::Dataset& set,
                                       Device device,
                                       nn::Precision precision) {
-  if (!options.architecture.arch.empty()) check_architecture(options.architecture.arch);
-  std::filesystem::path file = options.checkpoint;
-  if (file.empty()) {
-    if (options.run.empty())
-      throw UsageError("model: expected --run FOLDER or --checkpoint FILE, got neither");
-    const std::filesystem::path folder = find_run(options.run) / "checkpoints";
-    for (const char* name : {"final.safetensors", "best.safetensors", "last.safetensors"})
-      if (file.empty() && std::filesystem::exists(folder / name)) file = folder / name;
-    CLX_CHECK_DATA(!file.empty(), "reading ", folder.string(), ": expected a checkpoint, got none");
+  const std::filesystem::path file = checkpoint_file(options);
+  auto model = load_encoder(options, set, device, precision);
+  std::filesystem::path probe = options.probe;
+  if (probe.empty() && model->head_kind() == nn::Head::projection) {
+    probe = probe_file(file.parent_path());
+    CLX_CHECK_DATA(std::filesystem::exists(probe), "model: ", file.string(),
+                   " is an encoder: expected its classifier in ", probe.string(), ", got none; clx-probe ",
+                   options.run.empty() ? "--checkpoint " + file.string() : "--run " + options.run.string(),
+                   " makes it, --probe names another file");
   }
-  auto model =
-      nn::load_model(file, {.arch = options.architecture.arch,
-                            .resnet = {.classes = static_cast<int>(set.class_names.size()),
-                                       .width = options.architecture.width,
-                                       .shortcut = options.architecture.shortcut},
-                            .info = {.name = "", .class_names = {}, .mean = options.mean, .std = options.std},
-                            .device = device,
-                            .precision = precision});
+  if (!probe.empty()) {
+    const nn::Probe classifier = nn::load_probe(probe, *model);
+    model = nn::with_probe(
+        std::move(model), classifier,
+        options.probe_input == "fitted" ? std::nullopt : std::optional(options.probe_input == "normalized"));
+  } else if (options.probe_input != "fitted") {
+    throw UsageError(
+        "probe-input: expected a probe, got a model with a classifier of its own; --probe names one");
+  }
   CLX_CHECK_DATA(model->classes() == static_cast<int>(set.class_names.size()), "model: ", file.string(),
                  " tells ", model->classes(), " classes apart, but ", set.name, " has ",
                  set.class_names.size());

@@ -55,18 +55,39 @@ struct ModelOptions {
   // What a file of third parties does not say; ignored where the file says it:
   ArchitectureOptions architecture{.arch = ""};
   std::vector<float> mean, std;  // of pixels in [0,1]; default: the data set's
+  // For encoders, and in the place of a classifier's own head:
+  std::filesystem::path probe{};       // default, for encoders only: linear_classifier beside the checkpoint
+  std::string probe_input = "fitted";  // fitted, normalized or raw features
 };
 
 /// Declares --run, --checkpoint, --arch, … in the group "Model".
+void add_encoder_options(Options& options, ModelOptions* model);
+/// The same with --probe and --probe-input.
 void add_model_options(Options& options, ModelOptions* model);
 
 /// Makes the data options of the run that --run names the defaults here, so that a model is explained on
 /// the data it was trained on.
 void inherit_data_of_run(Options& options);
 
-/// The model in evaluation mode on `device`.
+/// The checkpoint that the options name: of a run checkpoints/final, else best, else last.
+/// Throws    UsageError if neither a run nor a checkpoint is named; DataError if the run has none
+std::filesystem::path checkpoint_file(const ModelOptions& options);
+
+/// The file that holds the probe of the checkpoints in `folder`.
+std::filesystem::path probe_file(const std::filesystem::path& folder);
+
+/// The checkpoint's model as it is, in evaluation mode on `device`: for whom classes do not matter.
 /// Throws    DataError if the file is missing, damaged or of another architecture; UsageError if neither
 ///           a run nor a checkpoint is named or the architecture is unknown
+std::unique_ptr<nn::Model> load_encoder(const ModelOptions& options,
+                                        const data::Dataset& set,
+                                        Device device,
+                                        nn::Precision precision);
+
+/// The classifier in evaluation mode on `device`: the checkpoint's, or an encoder and its probe.
+/// Throws    as load_encoder; DataError if the model has other classes than the set, an encoder has no probe
+/// or
+///           the probe was fitted to another encoder
 std::unique_ptr<nn::Model> load_model(const ModelOptions& options,
                                       const data::Dataset& set,
                                       Device device,

@@ -75,6 +75,8 @@ class Model : public Module {
   virtual std::string description() const = 0;
   /// 0 if the model has no classifier.
   virtual int classes() const = 0;
+  /// D of the features.
+  virtual int feature_size() const = 0;
   virtual Precision precision() const = 0;
   DType input_dtype() const { return activation_dtype(precision()); }
 

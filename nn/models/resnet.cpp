@@ -113,6 +113,7 @@ class Resnet final : public Model {
     return text;
   }
   int classes() const override { return classifier_ ? options_.classes : 0; }
+  int feature_size() const override { return features_; }
   Precision precision() const override { return precision_; }
   const ResnetOptions& options() const { return options_; }
 
