@@ -52,6 +52,44 @@ void batchnorm_statistics(const Emulated&,
                           float* running_mean,
                           float* running_var);
 
+/// moments (2,C): mean[c] and Σ(x − mean)², where the statistics are to be those of several processes.
+void batchnorm_moments(const Cpu&, BatchNormShape, ConstView x, float* moments);
+void batchnorm_moments(const Cuda&, BatchNormShape, ConstView x, float* moments);
+void batchnorm_moments(const Emulated&, BatchNormShape, ConstView x, float* moments);
+
+/// What batchnorm_statistics gives of `parts` matrices of this shape, from their moments (parts,2,C), merged
+/// in their order.
+void batchnorm_merge(const Cpu&,
+                     BatchNormShape,
+                     int parts,
+                     const float* moments,
+                     float eps,
+                     float momentum,
+                     float* mean,
+                     float* inv_std,
+                     float* running_mean,
+                     float* running_var);
+void batchnorm_merge(const Cuda&,
+                     BatchNormShape,
+                     int parts,
+                     const float* moments,
+                     float eps,
+                     float momentum,
+                     float* mean,
+                     float* inv_std,
+                     float* running_mean,
+                     float* running_var);
+void batchnorm_merge(const Emulated&,
+                     BatchNormShape,
+                     int parts,
+                     const float* moments,
+                     float eps,
+                     float momentum,
+                     float* mean,
+                     float* inv_std,
+                     float* running_mean,
+                     float* running_var);
+
 /// y = gamma·(x − mean)·inv_std + beta + residual, then ReLU if `relu` (saved must then be given).
 /// residual may be null. In evaluation the caller passes mean = running_mean and inv_std from it.
 void batchnorm_apply(const Cpu&,
@@ -140,5 +178,83 @@ void batchnorm_backward(const Emulated&,
                         View dresidual,
                         float* dgamma,
                         float* dbeta);
+
+/// The two halves of batchnorm_backward: its sums, and its dx and dresidual from sums over `positions`
+/// positions: M, or those of all processes where the statistics were of all.
+void batchnorm_gradient_sums(const Cpu&,
+                             BatchNormShape,
+                             ConstView x,
+                             ConstView dy,
+                             const float* mean,
+                             const float* inv_std,
+                             bool relu,
+                             const void* saved,
+                             float* dgamma,
+                             float* dbeta);
+void batchnorm_gradient_sums(const Cuda&,
+                             BatchNormShape,
+                             ConstView x,
+                             ConstView dy,
+                             const float* mean,
+                             const float* inv_std,
+                             bool relu,
+                             const void* saved,
+                             float* dgamma,
+                             float* dbeta);
+void batchnorm_gradient_sums(const Emulated&,
+                             BatchNormShape,
+                             ConstView x,
+                             ConstView dy,
+                             const float* mean,
+                             const float* inv_std,
+                             bool relu,
+                             const void* saved,
+                             float* dgamma,
+                             float* dbeta);
+void batchnorm_dx(const Cpu&,
+                  BatchNormShape,
+                  std::int64_t positions,
+                  ConstView x,
+                  ConstView dy,
+                  const float* gamma,
+                  const float* mean,
+                  const float* inv_std,
+                  const float* dgamma,
+                  const float* dbeta,
+                  bool training,
+                  bool relu,
+                  const void* saved,
+                  View dx,
+                  View dresidual);
+void batchnorm_dx(const Cuda&,
+                  BatchNormShape,
+                  std::int64_t positions,
+                  ConstView x,
+                  ConstView dy,
+                  const float* gamma,
+                  const float* mean,
+                  const float* inv_std,
+                  const float* dgamma,
+                  const float* dbeta,
+                  bool training,
+                  bool relu,
+                  const void* saved,
+                  View dx,
+                  View dresidual);
+void batchnorm_dx(const Emulated&,
+                  BatchNormShape,
+                  std::int64_t positions,
+                  ConstView x,
+                  ConstView dy,
+                  const float* gamma,
+                  const float* mean,
+                  const float* inv_std,
+                  const float* dgamma,
+                  const float* dbeta,
+                  bool training,
+                  bool relu,
+                  const void* saved,
+                  View dx,
+                  View dresidual);
 
 }  // namespace clx::kernels

@@ -22,7 +22,8 @@ enum class Purpose : std::uint32_t {
   control_map,
   test,
   resized_crop,
-  color
+  color,
+  split
 };
 
 /// Ten rounds of Philox on `counter` under `key`.

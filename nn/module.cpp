@@ -15,6 +15,11 @@ void Module::train(bool on) {
   each_child([on](const std::string&, Module& child) { child.train(on); });
 }
 
+void Module::synchronise(Communicator* across) {
+  across_ = across;
+  each_child([across](const std::string&, Module& child) { child.synchronise(across); });
+}
+
 void Module::to(Device device) {
   visit([device](const Entry& entry) {
     if (entry.role == Role::counter) return;

@@ -8,6 +8,10 @@
 
 #include "runtime/tensor.h"
 
+namespace clx {
+class Communicator;
+}
+
 namespace clx::nn {
 
 /// What a module's tensor is. Parameters are trained; buffers follow the training; a counter is an i64
@@ -42,6 +46,11 @@ class Module {
   void train(bool on);
   bool training() const { return training_; }
 
+  /// From here on the batch statistics of this module and its children are those of all these processes'
+  /// batches together in training; null: of this process's own. `across` must outlive the training.
+  void synchronise(Communicator* across);
+  Communicator* synchronised() const { return across_; }
+
   /// Moves parameters and buffers. Notes: gradients and optimizers made before stay with the old tensors.
   void to(Device device);
 
@@ -56,6 +65,7 @@ class Module {
 
  private:
   bool training_ = false;
+  Communicator* across_ = nullptr;
 };
 
 }  // namespace clx::nn

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -35,8 +36,12 @@ std::vector<Case> elementwise_cases(Device device);
 std::vector<Case> product_cases(Device device);
 std::vector<Case> head_cases(Device device);
 std::vector<Case> supcon_cases(Device device);
+std::vector<Case> augment_cases(Device device);
 /// Whole training steps and inference; none on the emulator.
 std::vector<Case> network_cases(Device device);
+/// Batches of images of a folder (as of --dataset folder), read by as many threads as compute; none without
+/// one.
+std::vector<Case> data_cases(Device device, const std::filesystem::path& folder);
 
 /// Returns when everything queued on the device is done.
 void wait_for(Device device);

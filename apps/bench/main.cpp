@@ -27,14 +27,15 @@ struct Settings {
   bool list = false;
   double min_time = 0.2;
   int repetitions = 5;
-  std::filesystem::path out, markdown;
+  std::filesystem::path out, markdown, image_folder;
 };
 
-std::vector<Case> all_cases(Device device) {
+std::vector<Case> all_cases(Device device, const std::filesystem::path& image_folder) {
   std::vector<Case> cases;
   for (const auto& some : {convolution_cases, batchnorm_cases, elementwise_cases, product_cases, head_cases,
-                           supcon_cases, network_cases})
+                           supcon_cases, augment_cases, network_cases})
     std::ranges::move(some(device), std::back_inserter(cases));
+  std::ranges::move(data_cases(device, image_folder), std::back_inserter(cases));
   return cases;
 }
 
@@ -184,6 +185,8 @@ int main_of_bench(int argc, char** argv) {
   options.add("benchmark-filter", &s.filter,
               "only rows whose name matches this regular expression; -…: the others");
   options.add("benchmark-list-tests", &s.list, "only list the rows");
+  options.add("image-folder", &s.image_folder,
+              "folder of photos (train/<class>/…, test/<class>/…) for the rows of files_… and packed_…");
   options.group("Measuring");
   options.add("benchmark-min-time", &s.min_time, "seconds that each repetition runs at least").range(0, 3600);
   options.add("benchmark-repetitions", &s.repetitions, "how often each row is measured").range(1, 1000);
@@ -196,7 +199,7 @@ int main_of_bench(int argc, char** argv) {
   options.add("threads", &s.compute.threads, "CPU threads; 0: all cores").range(0, 4096);
   if (const auto code = options.parse(argc, argv)) return *code;
   const Device device = start_compute(s.compute);
-  std::vector<Case> cases = all_cases(device);
+  std::vector<Case> cases = all_cases(device, s.image_folder);
   keep_matching(s.filter, &cases);
   if (!s.list) return measure(s, cases, device);
   for (const Case& c : cases)

@@ -7,10 +7,7 @@
 #include "apps/support/exit_code.h"
 #include "apps/support/run_folder.h"
 #include "nn/checkpoint.h"
-#include "nn/data/cifar10.h"
-#include "nn/data/shapes.h"
 #include "runtime/autograd.h"
-#include "runtime/ops/gather.h"
 #include "runtime/suggest.h"
 #include "runtime/threads.h"
 
@@ -18,10 +15,6 @@ namespace clx::app {
 namespace {
 
 constexpr std::int64_t kEvaluationBatch = 256;
-
-std::vector<std::string> data_option_names() {
-  return {"dataset", "data-dir", "image-size", "train-samples", "test-samples", "data-seed"};
-}
 
 void check_architecture(const std::string& arch) {
   const std::vector<std::string> known = nn::architectures();
@@ -31,50 +24,6 @@ void check_architecture(const std::string& arch) {
 }
 
 }  // namespace
-
-void add_data_options(Options& options, DataOptions* data) {
-  options.group("Data");
-  options.add("dataset", &data->dataset, "shapes (built in, drawn on the fly, with object masks) or cifar10")
-      .choices({"shapes", "cifar10"});
-  options.add("data-dir", &data->data_dir, "folder of the data set's files (cifar10: cifar-10-batches-bin)");
-  options.add("train-files", &data->train_files, "training files of cifar10 (default: all five batches)");
-  options.add("image-size", &data->image_size, "height and width of shapes").range(16, 4096);
-  options.add("train-samples", &data->train_samples, "training images of shapes").range(1, 1e8);
-  options.add("test-samples", &data->test_samples, "test images of shapes").range(1, 1e8);
-  options.add("data-seed", &data->data_seed, "seed of shapes");
-  options.add("limit", &data->limit, "use only the first images of each split; 0: all").range(0, 1e9);
-}
-
-data::Dataset load_data(const DataOptions& options, data::Split split) {
-  data::Dataset set;
-  if (options.dataset == "shapes") {
-    const bool train = split == data::Split::train;
-    set = data::make_shapes({.size = options.image_size,
-                             .samples = train ? options.train_samples : options.test_samples,
-                             .seed = options.data_seed},
-                            split);
-  } else {
-    if (options.data_dir.empty())
-      throw UsageError("data-dir: expected the folder of cifar10's files (cifar-10-batches-bin), got none");
-    set = data::load_cifar10(options.data_dir, split, {.train_files = options.train_files});
-  }
-  return options.limit > 0 ? set.first(options.limit) : set;
-}
-
-Batches::Batches(const data::Dataset& set, Device device, const nn::Model& model)
-    : images_(set.images.to(device)), step_(device) {
-  const data::DatasetInfo& trained = model.trained_on();
-  gather_.mean = trained.mean.empty() ? set.mean : trained.mean;
-  gather_.std = trained.std.empty() ? set.std : trained.std;
-  gather_.dtype = model.input_dtype();
-}
-
-Tensor Batches::images(std::int64_t begin, std::int64_t end) const {
-  std::vector<std::int64_t> samples(static_cast<std::size_t>(end - begin));
-  for (std::int64_t i = begin; i < end; ++i)
-    samples[static_cast<std::size_t>(i - begin)] = i;
-  return gather_images(images_, Tensor::from_host({end - begin}, samples, images_.device()), step_, gather_);
-}
 
 void add_compute_options(Options& options, ComputeOptions* compute) {
   options.group("Computation");

@@ -1,4 +1,4 @@
-// The data set and the model that a program works on, as its options name them.
+// The model that a program works on, and where it computes, as its options name them.
 #pragma once
 
 #include <cstdint>
@@ -7,47 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "apps/support/data_options.h"
 #include "apps/support/options.h"
 #include "nn/data/dataset.h"
 #include "nn/models/resnet.h"
-#include "runtime/ops/gather.h"
-#include "runtime/step.h"
 
 namespace clx::app {
-
-/// Which images: the built-in shapes or files on disk.
-struct DataOptions {
-  std::string dataset = "shapes";
-  std::filesystem::path data_dir{};
-  std::vector<std::string> train_files{};  // of cifar10; empty: all five
-  int image_size = 32;                     // of shapes
-  std::int64_t train_samples = 4000;       // of shapes
-  std::int64_t test_samples = 1000;        // of shapes
-  std::uint64_t data_seed = 0;             // of shapes
-  std::int64_t limit = 0;                  // at most this many images, 0: all
-};
-
-/// Declares --dataset, --data-dir, … in the group "Data".
-void add_data_options(Options& options, DataOptions* data);
-
-/// Throws DataError if files are missing or damaged, UsageError if --data-dir is missing.
-data::Dataset load_data(const DataOptions& options, data::Split split);
-
-/// A data set on a device, and its images as the model wants them.
-class Batches {
- public:
-  /// The images are normalised as those the model was trained on.
-  Batches(const data::Dataset& set, Device device, const nn::Model& model);
-
-  /// Images begin … end − 1, normalised, not augmented.
-  Tensor images(std::int64_t begin, std::int64_t end) const;
-  std::int64_t size() const { return images_.dim(0); }
-
- private:
-  Tensor images_;
-  Step step_;
-  GatherOptions gather_;
-};
 
 /// Where the computation runs and how exactly.
 struct ComputeOptions {

@@ -91,7 +91,7 @@ class Training {
 
   void announce() const {
     std::cout << fmt::format("{}: {} training and {} test images of {}×{}, {} classes\n", train_.name,
-                             train_.size(), test_.size(), train_.images.dim(1), train_.images.dim(2),
+                             train_.size(), test_.size(), train_.height(), train_.width(),
                              train_.class_names.size());
     std::cout << fmt::format("{}: {} parameters, on {}\n", model_->description(), model_->parameter_count(),
                              describe(device_));

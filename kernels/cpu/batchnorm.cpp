@@ -63,6 +63,35 @@ Moments combine(const RowChunks& chunks, const Partials& partials, int c) {
   return {mean, std::max(0.0, squares / static_cast<double>(chunks.M))};
 }
 
+Partials partial_sums(const Cpu& backend, const RowChunks& chunks, ConstView x) {
+  const std::size_t floats = static_cast<std::size_t>(chunks.count) * 3 * chunks.padded;
+  const Partials partials{static_cast<float*>(backend.workspace(floats * sizeof(float))), chunks.padded};
+  with_float_type(x.dtype, [&](auto type) {
+    using T = decltype(type);
+    parallel_for(chunks.count,
+                 [&](std::int64_t chunk) { chunk_statistics(chunks, chunk, x.as<T>(), partials); });
+  });
+  return partials;
+}
+
+// M: the number of positions that `m` is of.
+void put_statistics(int c,
+                    const Moments& m,
+                    double M,
+                    float eps,
+                    float momentum,
+                    float* mean,
+                    float* inv_std,
+                    float* running_mean,
+                    float* running_var) {
+  mean[c] = static_cast<float>(m.mean);
+  inv_std[c] = static_cast<float>(1 / std::sqrt(m.variance + static_cast<double>(eps)));
+  if (!running_mean) return;
+  const double unbiased = M > 1 ? M / (M - 1) : 1.0;
+  running_mean[c] = (1 - momentum) * running_mean[c] + momentum * static_cast<float>(m.mean);
+  running_var[c] = (1 - momentum) * running_var[c] + momentum * static_cast<float>(m.variance * unbiased);
+}
+
 }  // namespace
 
 std::size_t batchnorm_saved_bytes(const Cpu&, BatchNormShape s, bool relu) {
@@ -80,24 +109,48 @@ void batchnorm_statistics(const Cpu& backend,
                           float* running_mean,
                           float* running_var) {
   const RowChunks chunks(s);
-  const std::size_t floats = static_cast<std::size_t>(chunks.count) * 3 * chunks.padded;
-  const Partials partials{static_cast<float*>(backend.workspace(floats * sizeof(float))), chunks.padded};
-  with_float_type(x.dtype, [&](auto type) {
-    using T = decltype(type);
-    parallel_for(chunks.count,
-                 [&](std::int64_t chunk) { chunk_statistics(chunks, chunk, x.as<T>(), partials); });
-  });
-  const double unbiased = s.M > 1 ? static_cast<double>(s.M) / static_cast<double>(s.M - 1) : 1.0;
+  const Partials partials = partial_sums(backend, chunks, x);
   parallel_ranges(s.C, kChannelGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (int c = static_cast<int>(begin); c < end; ++c) {
-      const Moments m = combine(chunks, partials, c);
-      mean[c] = static_cast<float>(m.mean);
-      inv_std[c] = static_cast<float>(1 / std::sqrt(m.variance + static_cast<double>(eps)));
-      if (!running_mean) continue;
-      running_mean[c] = (1 - momentum) * running_mean[c] + momentum * static_cast<float>(m.mean);
-      running_var[c] = (1 - momentum) * running_var[c] + momentum * static_cast<float>(m.variance * unbiased);
-    }
+    for (int c = static_cast<int>(begin); c < end; ++c)
+      put_statistics(c, combine(chunks, partials, c), static_cast<double>(s.M), eps, momentum, mean, inv_std,
+                     running_mean, running_var);
   });
+}
+
+void batchnorm_moments(const Cpu& backend, BatchNormShape s, ConstView x, float* moments) {
+  const RowChunks chunks(s);
+  const Partials partials = partial_sums(backend, chunks, x);
+  for (int c = 0; c < s.C; ++c) {
+    const Moments m = combine(chunks, partials, c);
+    moments[c] = static_cast<float>(m.mean);
+    moments[s.C + c] = static_cast<float>(m.variance * static_cast<double>(s.M));
+  }
+}
+
+void batchnorm_merge(const Cpu&,
+                     BatchNormShape s,
+                     int parts,
+                     const float* moments,
+                     float eps,
+                     float momentum,
+                     float* mean,
+                     float* inv_std,
+                     float* running_mean,
+                     float* running_var) {
+  const double M = static_cast<double>(s.M);
+  for (int c = 0; c < s.C; ++c) {
+    const auto of_part = [&](int part) { return moments + 2 * static_cast<std::ptrdiff_t>(part) * s.C + c; };
+    double total = 0, squares = 0;
+    for (int part = 0; part < parts; ++part)
+      total += static_cast<double>(of_part(part)[0]);
+    const double mu = total / parts;
+    for (int part = 0; part < parts; ++part) {
+      const double apart = static_cast<double>(of_part(part)[0]) - mu;
+      squares += static_cast<double>(of_part(part)[s.C]) + M * apart * apart;
+    }
+    put_statistics(c, {mu, squares / (M * parts)}, M * parts, eps, momentum, mean, inv_std, running_mean,
+                   running_var);
+  }
 }
 
 void batchnorm_inv_std(const Cpu&, int C, const float* running_var, float eps, float* inv_std) {

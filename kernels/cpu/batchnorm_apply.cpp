@@ -115,32 +115,25 @@ void batchnorm_apply(const Cpu& backend,
   });
 }
 
-void batchnorm_backward(const Cpu& backend,
-                        BatchNormShape s,
-                        ConstView x,
-                        ConstView dy,
-                        const float* gamma,
-                        const float* mean,
-                        const float* inv_std,
-                        bool training,
-                        bool relu,
-                        const void* saved,
-                        View dx,
-                        View dresidual,
-                        float* dgamma,
-                        float* dbeta) {
+void batchnorm_gradient_sums(const Cpu& backend,
+                             BatchNormShape s,
+                             ConstView x,
+                             ConstView dy,
+                             const float* mean,
+                             const float* inv_std,
+                             bool relu,
+                             const void* saved,
+                             float* dgamma,
+                             float* dbeta) {
   const RowChunks chunks(s);
   const int C = s.C, groups = chunks.padded / kLanes;
-  const BackwardChannels by{padded_array(backend, chunks), padded_array(backend, chunks),
-                            padded_array(backend, chunks), padded_array(backend, chunks)};
-  std::copy_n(mean, C, by.mean);
+  float* const padded_mean = padded_array(backend, chunks);
+  std::copy_n(mean, C, padded_mean);
   const auto* mask = static_cast<const std::uint16_t*>(saved);
   const std::size_t floats = static_cast<std::size_t>(chunks.count) * 2 * chunks.padded;
   auto* partials = static_cast<float*>(backend.workspace(floats * sizeof(float)));
   const auto sums = [&](std::int64_t chunk) { return partials + chunk * 2 * chunks.padded; };
-
-  // First pass: Σ g and Σ g·(x − mean).
-  with_float_type(dx.dtype, [&](auto type) {
+  with_float_type(x.dtype, [&](auto type) {
     using T = decltype(type);
     with_bool(relu, [&](auto clip) {
       parallel_for(chunks.count, [&](std::int64_t chunk) {
@@ -148,29 +141,51 @@ void batchnorm_backward(const Cpu& backend,
             chunks, chunk,
             [&](std::int64_t row, int c, int width) {
               const Vec g = gradient_at<T, clip>(dy.as<T>(), mask, groups, row, c, C, width);
-              const Vec d = load_channels(x.as<T>() + row * C + c, width) - load(by.mean + c);
+              const Vec d = load_channels(x.as<T>() + row * C + c, width) - load(padded_mean + c);
               return TwoVecs{g, g * d};
             },
             sums(chunk), sums(chunk) + chunks.padded);
       });
     });
   });
-
   for (int c = 0; c < C; ++c) {
     double g = 0, gx = 0;
     for (std::int64_t i = 0; i < chunks.count; ++i) {
       g += static_cast<double>(sums(i)[c]);
       gx += static_cast<double>(sums(i)[chunks.padded + c]);
     }
-    const double r = static_cast<double>(inv_std[c]), M = static_cast<double>(s.M);
     dbeta[c] = static_cast<float>(g);
-    dgamma[c] = static_cast<float>(gx * r);
-    by.scale[c] = gamma[c] * inv_std[c];
-    by.shift[c] = static_cast<float>(g / M);
-    by.slope[c] = static_cast<float>(gx * r * r / M);
+    dgamma[c] = static_cast<float>(gx * static_cast<double>(inv_std[c]));
   }
+}
 
-  // Second pass: dx, and g for the residual.
+void batchnorm_dx(const Cpu& backend,
+                  BatchNormShape s,
+                  std::int64_t positions,
+                  ConstView x,
+                  ConstView dy,
+                  const float* gamma,
+                  const float* mean,
+                  const float* inv_std,
+                  const float* dgamma,
+                  const float* dbeta,
+                  bool training,
+                  bool relu,
+                  const void* saved,
+                  View dx,
+                  View dresidual) {
+  const RowChunks chunks(s);
+  const int C = s.C, groups = chunks.padded / kLanes;
+  const BackwardChannels by{padded_array(backend, chunks), padded_array(backend, chunks),
+                            padded_array(backend, chunks), padded_array(backend, chunks)};
+  const auto* mask = static_cast<const std::uint16_t*>(saved);
+  const double M = static_cast<double>(positions);
+  for (int c = 0; c < C; ++c) {
+    by.mean[c] = mean[c];
+    by.scale[c] = gamma[c] * inv_std[c];
+    by.shift[c] = static_cast<float>(static_cast<double>(dbeta[c]) / M);
+    by.slope[c] = static_cast<float>(static_cast<double>(dgamma[c]) * static_cast<double>(inv_std[c]) / M);
+  }
   with_float_type(dx.dtype, [&](auto type) {
     using T = decltype(type);
     with_bool(relu, [&](auto clip) {
@@ -185,6 +200,25 @@ void batchnorm_backward(const Cpu& backend,
       });
     });
   });
+}
+
+void batchnorm_backward(const Cpu& backend,
+                        BatchNormShape s,
+                        ConstView x,
+                        ConstView dy,
+                        const float* gamma,
+                        const float* mean,
+                        const float* inv_std,
+                        bool training,
+                        bool relu,
+                        const void* saved,
+                        View dx,
+                        View dresidual,
+                        float* dgamma,
+                        float* dbeta) {
+  batchnorm_gradient_sums(backend, s, x, dy, mean, inv_std, relu, saved, dgamma, dbeta);
+  batchnorm_dx(backend, s, s.M, x, dy, gamma, mean, inv_std, dgamma, dbeta, training, relu, saved, dx,
+               dresidual);
 }
 
 }  // namespace clx::kernels

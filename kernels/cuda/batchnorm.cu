@@ -74,6 +74,24 @@ __global__ void __launch_bounds__(kChannelThreads)
   }
 }
 
+/// M: the number of positions that `total` is of.
+__device__ void put_statistics(int c,
+                               const Moments& total,
+                               float M,
+                               float eps,
+                               float momentum,
+                               float* mean,
+                               float* inv_std,
+                               float* running_mean,
+                               float* running_var) {
+  mean[c] = total.mean;
+  inv_std[c] = 1 / sqrtf(total.m2 / M + eps);
+  if (running_mean == nullptr) return;
+  const float unbiased = total.m2 / (M > 1 ? M - 1 : 1.0f);
+  running_mean[c] = (1 - momentum) * running_mean[c] + momentum * total.mean;
+  running_var[c] = (1 - momentum) * running_var[c] + momentum * unbiased;
+}
+
 __global__ void __launch_bounds__(kChannelThreads) finish_statistics_kernel(BatchNormShape shape,
                                                                             int blocks,
                                                                             const Moments* partial,
@@ -85,14 +103,39 @@ __global__ void __launch_bounds__(kChannelThreads) finish_statistics_kernel(Batc
                                                                             float* running_var) {
   const int c = first_channel<1>();
   const Moments total = fold_blocks(blocks, shape.C, partial, c);
-  if (threadIdx.y != 0 || c >= shape.C) return;
-  const float M = static_cast<float>(shape.M), var = total.m2 / M;
-  mean[c] = total.mean;
-  inv_std[c] = 1 / sqrtf(var + eps);
-  if (running_mean == nullptr) return;
-  const float unbiased = total.m2 / (shape.M > 1 ? M - 1 : 1.0f);
-  running_mean[c] = (1 - momentum) * running_mean[c] + momentum * total.mean;
-  running_var[c] = (1 - momentum) * running_var[c] + momentum * unbiased;
+  if (threadIdx.y == 0 && c < shape.C)
+    put_statistics(c, total, static_cast<float>(shape.M), eps, momentum, mean, inv_std, running_mean,
+                   running_var);
+}
+
+__global__ void __launch_bounds__(kChannelThreads)
+    finish_moments_kernel(int C, int blocks, const Moments* partial, float* moments) {
+  const int c = first_channel<1>();
+  const Moments total = fold_blocks(blocks, C, partial, c);
+  if (threadIdx.y != 0 || c >= C) return;
+  moments[c] = total.mean;
+  moments[C + c] = total.m2;
+}
+
+// A thread merges the parts of one channel.
+__global__ void __launch_bounds__(kChannelThreads) merge_kernel(BatchNormShape shape,
+                                                                int parts,
+                                                                const float* moments,
+                                                                float eps,
+                                                                float momentum,
+                                                                float* mean,
+                                                                float* inv_std,
+                                                                float* running_mean,
+                                                                float* running_var) {
+  const int c = blockIdx.x * blockDim.x + threadIdx.x;
+  if (c >= shape.C) return;
+  const float M = static_cast<float>(shape.M);
+  Moments total = {0, 0, 0};
+  for (int part = 0; part < parts; ++part) {
+    const float* of_part = moments + 2 * std::size_t(part) * shape.C + c;
+    total += Moments{M, of_part[0], of_part[shape.C]};
+  }
+  put_statistics(c, total, M * parts, eps, momentum, mean, inv_std, running_mean, running_var);
 }
 
 struct Coefficients {
@@ -154,6 +197,28 @@ __global__ void __launch_bounds__(kChannelThreads)
   if (c < C) inv_std[c] = 1 / sqrtf(running_var[c] + eps);
 }
 
+/// (blocks,C), in the workspace.
+struct PartialMoments {
+  int blocks;
+  const Moments* data;
+};
+
+PartialMoments partial_moments(const Gpu& b, BatchNormShape shape, ConstView x) {
+  PartialMoments result{};
+  with_float_type(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    with_pack(shape.C % kPack == 0 && aligned(x.data), [&](auto width) {
+      constexpr int V = width;
+      const ChannelGrid tiles = channel_grid(shape.M, shape.C, V, kBatchNormDepth);
+      const int blocks = static_cast<int>(tiles.grid.y);
+      auto* partial = static_cast<Moments*>(b.workspace(sizeof(Moments) * blocks * shape.C));
+      launch(statistics_kernel<T, V>, tiles.grid, tiles.block, 0, b, shape, x.as<T>(), partial);
+      result = {blocks, partial};
+    });
+  });
+  return result;
+}
+
 }  // namespace
 
 std::size_t batchnorm_saved_bytes(const Gpu&, BatchNormShape shape, bool relu) {
@@ -169,19 +234,32 @@ void batchnorm_statistics(const Gpu& b,
                           float* inv_std,
                           float* running_mean,
                           float* running_var) {
-  with_float_type(x.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    with_pack(shape.C % kPack == 0 && aligned(x.data), [&](auto width) {
-      constexpr int V = width;
-      const ChannelGrid tiles = channel_grid(shape.M, shape.C, V, kBatchNormDepth);
-      const int blocks = static_cast<int>(tiles.grid.y);
-      auto* partial = static_cast<Moments*>(b.workspace(sizeof(Moments) * blocks * shape.C));
-      launch(statistics_kernel<T, V>, tiles.grid, tiles.block, 0, b, shape, x.as<T>(), partial);
-      const ChannelGrid finish = finish_grid(shape.C);
-      launch(finish_statistics_kernel, finish.grid, finish.block, 0, b, shape, blocks, partial, eps, momentum,
-             mean, inv_std, running_mean, running_var);
-    });
-  });
+  const PartialMoments partial = partial_moments(b, shape, x);
+  const ChannelGrid finish = finish_grid(shape.C);
+  launch(finish_statistics_kernel, finish.grid, finish.block, 0, b, shape, partial.blocks, partial.data, eps,
+         momentum, mean, inv_std, running_mean, running_var);
+}
+
+void batchnorm_moments(const Gpu& b, BatchNormShape shape, ConstView x, float* moments) {
+  const PartialMoments partial = partial_moments(b, shape, x);
+  const ChannelGrid finish = finish_grid(shape.C);
+  launch(finish_moments_kernel, finish.grid, finish.block, 0, b, shape.C, partial.blocks, partial.data,
+         moments);
+}
+
+void batchnorm_merge(const Gpu& b,
+                     BatchNormShape shape,
+                     int parts,
+                     const float* moments,
+                     float eps,
+                     float momentum,
+                     float* mean,
+                     float* inv_std,
+                     float* running_mean,
+                     float* running_var) {
+  const int blocks = (shape.C + kChannelThreads - 1) / kChannelThreads;
+  launch(merge_kernel, dim3(blocks), dim3(kChannelThreads), 0, b, shape, parts, moments, eps, momentum, mean,
+         inv_std, running_mean, running_var);
 }
 
 void batchnorm_apply(const Gpu& b,

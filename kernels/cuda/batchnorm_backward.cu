@@ -92,10 +92,11 @@ struct GradientCoefficients {
   const float *gamma, *mean, *inv_std, *dgamma, *dbeta;
 };
 
-// dx = a·g + b + k·(x − mean), a = gamma·inv_std, b = −a·dbeta/M, k = −a·inv_std·dgamma/M; b = k = 0 where
-// the statistics are constants.
+// dx = a·g + b + k·(x − mean), a = gamma·inv_std, b = −a·dbeta/M, k = −a·inv_std·dgamma/M with M = positions;
+// b = k = 0 where the statistics are constants.
 template <class T, int V>
 __global__ void __launch_bounds__(kChannelThreads) dx_kernel(BatchNormShape shape,
+                                                             std::int64_t positions,
                                                              const T* __restrict__ x,
                                                              const T* __restrict__ dy,
                                                              GradientCoefficients coefficients,
@@ -105,7 +106,7 @@ __global__ void __launch_bounds__(kChannelThreads) dx_kernel(BatchNormShape shap
                                                              T* __restrict__ dresidual) {
   const int c = first_channel<V>();
   if (c >= shape.C) return;
-  const float inv_M = 1 / static_cast<float>(shape.M);
+  const float inv_M = 1 / static_cast<float>(positions);
   float mean[V], a[V], b[V] = {}, k[V] = {};
 #pragma unroll
   for (int v = 0; v < V; ++v) {
@@ -140,6 +141,62 @@ __global__ void __launch_bounds__(kChannelThreads) dx_kernel(BatchNormShape shap
 
 }  // namespace
 
+void batchnorm_gradient_sums(const Gpu& b,
+                             BatchNormShape shape,
+                             ConstView x,
+                             ConstView dy,
+                             const float* mean,
+                             const float* inv_std,
+                             bool relu,
+                             const void* saved,
+                             float* dgamma,
+                             float* dbeta) {
+  const auto* mask = relu ? static_cast<const std::uint8_t*>(saved) : nullptr;
+  with_float_type(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    with_pack(shape.C % kPack == 0 && aligned(x.data, dy.data), [&](auto width) {
+      constexpr int V = width;
+      const ChannelGrid tiles = channel_grid(shape.M, shape.C, V, kBatchNormDepth);
+      const int blocks = static_cast<int>(tiles.grid.y);
+      auto* partial = static_cast<GradientSums*>(b.workspace(sizeof(GradientSums) * blocks * shape.C));
+      launch(gradient_sums_kernel<T, V>, tiles.grid, tiles.block, 0, b, shape, x.as<T>(), dy.as<T>(), mean,
+             mask, partial);
+      const ChannelGrid finish = finish_grid(shape.C);
+      launch(finish_gradient_sums_kernel, finish.grid, finish.block, 0, b, blocks, shape.C, partial, inv_std,
+             dgamma, dbeta);
+    });
+  });
+}
+
+void batchnorm_dx(const Gpu& b,
+                  BatchNormShape shape,
+                  std::int64_t positions,
+                  ConstView x,
+                  ConstView dy,
+                  const float* gamma,
+                  const float* mean,
+                  const float* inv_std,
+                  const float* dgamma,
+                  const float* dbeta,
+                  bool training,
+                  bool relu,
+                  const void* saved,
+                  View dx,
+                  View dresidual) {
+  const auto* mask = relu ? static_cast<const std::uint8_t*>(saved) : nullptr;
+  with_float_type(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const bool wide = shape.C % kPack == 0 && aligned(x.data, dy.data, dx.data, dresidual.data);
+    with_pack(wide, [&](auto width) {
+      constexpr int V = width;
+      const ChannelGrid tiles = channel_grid(shape.M, shape.C, V, kBatchNormDepth);
+      launch(dx_kernel<T, V>, tiles.grid, tiles.block, 0, b, shape, positions, x.as<T>(), dy.as<T>(),
+             GradientCoefficients{gamma, mean, inv_std, dgamma, dbeta}, training, mask, dx.as<T>(),
+             dresidual.as<T>());
+    });
+  });
+}
+
 void batchnorm_backward(const Gpu& b,
                         BatchNormShape shape,
                         ConstView x,
@@ -154,25 +211,9 @@ void batchnorm_backward(const Gpu& b,
                         View dresidual,
                         float* dgamma,
                         float* dbeta) {
-  const auto* mask = relu ? static_cast<const std::uint8_t*>(saved) : nullptr;
-  with_float_type(x.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const bool wide = shape.C % kPack == 0 && aligned(x.data, dy.data, dx.data, dresidual.data);
-    with_pack(wide, [&](auto width) {
-      constexpr int V = width;
-      const ChannelGrid tiles = channel_grid(shape.M, shape.C, V, kBatchNormDepth);
-      const int blocks = static_cast<int>(tiles.grid.y);
-      auto* partial = static_cast<GradientSums*>(b.workspace(sizeof(GradientSums) * blocks * shape.C));
-      launch(gradient_sums_kernel<T, V>, tiles.grid, tiles.block, 0, b, shape, x.as<T>(), dy.as<T>(), mean,
-             mask, partial);
-      const ChannelGrid finish = finish_grid(shape.C);
-      launch(finish_gradient_sums_kernel, finish.grid, finish.block, 0, b, blocks, shape.C, partial, inv_std,
-             dgamma, dbeta);
-      launch(dx_kernel<T, V>, tiles.grid, tiles.block, 0, b, shape, x.as<T>(), dy.as<T>(),
-             GradientCoefficients{gamma, mean, inv_std, dgamma, dbeta}, training, mask, dx.as<T>(),
-             dresidual.as<T>());
-    });
-  });
+  batchnorm_gradient_sums(b, shape, x, dy, mean, inv_std, relu, saved, dgamma, dbeta);
+  batchnorm_dx(b, shape, shape.M, x, dy, gamma, mean, inv_std, dgamma, dbeta, training, relu, saved, dx,
+               dresidual);
 }
 
 }  // namespace clx::kernels

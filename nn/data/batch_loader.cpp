@@ -1,37 +1,67 @@
 #include "nn/data/batch_loader.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
+#include "nn/data/prefetcher.h"
 #include "runtime/check.h"
+#include "runtime/ops/gather.h"
+#include "runtime/ops/join.h"
 #include "runtime/step.h"
 
 namespace clx::data {
-namespace {
-
-// The views of a sample are drawn from different keys.
-std::uint64_t seed_of_view(std::uint64_t seed, int view) {
-  return seed ^ static_cast<std::uint64_t>(view) * 0x9e3779b97f4a7c15ull;
-}
-
-}  // namespace
 
 struct BatchLoader::State {
   State(const Dataset& set, const BatchOptions& o)
       : options(o),
-        images(set.images.to(o.device)),
         labels(set.label_tensor().to(o.device)),
-        order(set.size(), o.batch_size, o.seed, o.order) {
+        order(set.size(), o.batch_size, o.seed, o.order),
+        step(o.device) {
     CLX_CHECK(o.views >= 1, "loader: expected at least one view, got ", o.views);
-    if (options.augment.mean.empty()) options.augment.mean = set.mean;
-    if (options.augment.std.empty()) options.augment.std = set.std;
-    for (int view = 0; view < o.views; ++view)
-      steps.emplace_back(o.device);
+    AugmentOptions& augment = options.augment;
+    if (augment.mean.empty()) augment.mean = set.mean;
+    if (augment.std.empty()) augment.std = set.std;
+    augment_rule(augment);  // refuses what is out of range before a thread meets it
+    if (!set.source) {
+      images = set.images.to(o.device);
+      return;
+    }
+    prefetcher = std::make_unique<Prefetcher>(
+        set,
+        PrefetchOptions{
+            .views = o.views, .augment = augment, .seed = o.seed, .workers = o.workers, .on_bad = o.on_bad});
+    // The loader threads have cropped and resized.
+    augment.resized_crop.reset();
+    augment.height = augment.width = 0;
+  }
+
+  void restart(std::int64_t first) {
+    prefetcher->start(epoch, first, order.batches(), [this](std::int64_t b) { return order.batch(b); });
+    upcoming = first;
+  }
+
+  // The pixels of a batch on the device, and a word on those that were replaced.
+  Tensor read(std::int64_t index) {
+    if (upcoming != index) restart(index);
+    upcoming.reset();  // should it throw
+    Prefetcher::Images read = prefetcher->take();
+    upcoming = index + 1;
+    replaced += static_cast<std::int64_t>(read.bad_images.size());
+    for (std::string& why : read.bad_images)
+      if (std::ranges::find(bad_images, why) == bad_images.end()) bad_images.push_back(std::move(why));
+    return read.pixels.to(options.device);
   }
 
   BatchOptions options;
-  Tensor images, labels;
+  Tensor images, labels;  // images: resident ones
   EpochOrder order;
-  std::vector<Step> steps;  // one per view
+  Step step;
+  int epoch = 0;
+  std::int64_t replaced = 0;
+  std::vector<std::string> bad_images;
+  std::optional<std::int64_t> upcoming;    // the batch that the prefetcher gives next
+  std::unique_ptr<Prefetcher> prefetcher;  // last: its threads read the order
 };
 
 BatchLoader::BatchLoader(const Dataset& set, const BatchOptions& options)
@@ -43,42 +73,47 @@ BatchLoader::BatchLoader(BatchLoader&&) noexcept = default;
 BatchLoader& BatchLoader::operator=(BatchLoader&&) noexcept = default;
 
 void BatchLoader::start_epoch(int epoch) {
-  state_->order.start_epoch(epoch);
-  for (std::size_t view = 0; view < state_->steps.size(); ++view)
-    state_->steps[view].set_key(seed_of_view(state_->options.seed, static_cast<int>(view)), epoch);
+  State& s = *state_;
+  const bool begun_already = s.upcoming == 0 && s.epoch == epoch;
+  s.replaced = 0;
   next_ = 0;
+  if (begun_already) return;
+  if (s.prefetcher) s.prefetcher->start(epoch, 0, 0, {});  // its threads no longer ask for the old order
+  s.upcoming.reset();
+  s.order.start_epoch(epoch);
+  s.step.set_key(s.options.seed, epoch);
+  s.epoch = epoch;
+  if (s.prefetcher && s.order.batches() > 0) s.restart(0);
 }
 
 std::int64_t BatchLoader::batches() const {
   return state_->order.batches();
 }
 
+std::int64_t BatchLoader::replaced() const {
+  return state_->replaced;
+}
+
+const std::vector<std::string>& BatchLoader::bad_images() const {
+  return state_->bad_images;
+}
+
 Batch BatchLoader::batch(std::int64_t index) {
-  const State& s = *state_;
+  State& s = *state_;
   Batch batch;
   batch.samples = s.order.batch(index);
-  next_ = index + 1;
   const auto N = static_cast<std::int64_t>(batch.samples.size());
-  const auto views = static_cast<std::int64_t>(s.steps.size());
-  std::vector<std::int64_t> repeated;
-  for (std::int64_t view = 0; view < views; ++view)
-    repeated.insert(repeated.end(), batch.samples.begin(), batch.samples.end());
-  const Tensor ids = Tensor::from_host({views * N}, repeated, s.options.device);
-  batch.labels = gather_labels(s.labels, ids);
-  const std::int64_t H = s.images.dim(1), W = s.images.dim(2), C = s.images.dim(3);
-  if (views == 1) {
-    batch.images = gather_images(s.images, ids, s.steps[0], s.options.augment);
-    return batch;
-  }
-  // Views are made one after the other and joined on the host.
-  std::vector<float> joined;
-  for (std::int64_t view = 0; view < views; ++view) {
-    const Tensor part = gather_images(s.images, ids.slice(view * N, (view + 1) * N),
-                                      s.steps[static_cast<std::size_t>(view)], s.options.augment);
-    const std::vector<float> values = part.to_host();
-    joined.insert(joined.end(), values.begin(), values.end());
-  }
-  batch.images = Tensor::from_host({views * N, H, W, C}, joined, s.options.device);
+  const Tensor ids = Tensor::from_host({N}, batch.samples, s.options.device);
+  Tensor pixels;
+  if (s.prefetcher) pixels = s.read(index);
+  next_ = index + 1;
+  std::vector<Tensor> images, labels(static_cast<std::size_t>(s.options.views), gather_labels(s.labels, ids));
+  for (int view = 0; view < s.options.views; ++view)
+    images.push_back(s.prefetcher ? augment_batch(pixels.slice(view * N, (view + 1) * N), ids, s.step,
+                                                  s.options.augment, view)
+                                  : augment_images(s.images, ids, s.step, s.options.augment, view));
+  batch.images = join(images);
+  batch.labels = join(labels);
   return batch;
 }
 

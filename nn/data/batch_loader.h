@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "nn/data/dataset.h"
+#include "nn/data/image_source.h"
 #include "nn/data/loader.h"
-#include "runtime/ops/gather.h"
+#include "runtime/ops/augment.h"
 
 namespace clx::data {
 
@@ -21,14 +23,19 @@ struct BatchOptions {
   std::int64_t batch_size = 128;  // samples; a batch holds views·batch_size images
   int views = 1;                  // independently augmented copies of each sample
   OrderOptions order{};
-  GatherOptions augment{};  // empty mean and std: the data set's
-  std::uint64_t seed = 0;   // of order and augmentation
+  AugmentOptions augment{};  // empty mean and std: the data set's; height and width: left to the data set
+  std::uint64_t seed = 0;    // of order and augmentation
   Device device = kCpu;
+  int workers = 0;  // loader threads of a set that is read from files; 0: as many as compute
+  OnBadImage on_bad = OnBadImage::fail;
 };
 
-/// Batches on the device, normalised, in the type that `augment` asks for.
+/// Batches on the device, normalised, in the type that `augment` asks for. Resident images are augmented on
+/// the device; those of a source are decoded, cropped and resized by loader threads with Pillow's bytes, and
+/// mirrored, coloured, blurred and normalised on the device.
 ///
-/// Notes   An image of a batch is a function of (seed, epoch, sample, view) alone.
+/// Notes   An image of a batch is a function of (seed, epoch, sample, view) alone: not of the batch size, the
+///         device, the number of threads or the batches before.
 /// Throws  Error if a size is out of range or the options do not fit the images
 class BatchLoader {
  public:
@@ -41,10 +48,17 @@ class BatchLoader {
   void start_epoch(int epoch);
   /// Batches per epoch; 0 if the order leaves none.
   std::int64_t batches() const;
-  /// Any batch 0 … batches() − 1 of this epoch. In order is fastest. Throws Error outside.
+  /// Any batch 0 … batches() − 1 of this epoch. In order is fastest. Throws Error outside, and DataError
+  /// naming the file if an image cannot be read and `on_bad` is fail.
   Batch batch(std::int64_t index);
   /// The one after that of the last call; batch 0 first.
   Batch next() { return batch(next_); }
+
+  /// How many images of the batches that this epoch gave so far stand in the place of one that cannot be
+  /// read: the next one of its class that can.
+  std::int64_t replaced() const;
+  /// Why images could not be read, each once, in the order in which they were met since the loader was made.
+  const std::vector<std::string>& bad_images() const;
 
  private:
   struct State;

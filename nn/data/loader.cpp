@@ -18,6 +18,11 @@ EpochOrder::EpochOrder(std::int64_t count,
   CLX_CHECK(count >= 1 && count <= std::numeric_limits<std::int32_t>::max(),
             "loader: expected at least one sample and fewer than 2³¹, got ", count);
   CLX_CHECK(batch_size >= 1, "loader: expected a batch size of at least 1, got ", batch_size);
+  CLX_CHECK(options.shares >= 1 && options.share >= 0 && options.share < options.shares,
+            "loader: expected a share below ", options.shares, ", got ", options.share);
+  CLX_CHECK(options.shares == 1 || (options.drop_last && batch_size % options.shares == 0),
+            "loader: expected full batches of a multiple of ", options.shares,
+            " samples, one equal share for each process, got a batch size of ", batch_size);
   order_.resize(static_cast<std::size_t>(count));
   start_epoch(0);
 }
@@ -40,8 +45,9 @@ std::vector<std::int64_t> EpochOrder::batch(std::int64_t index) const {
   CLX_CHECK(index >= 0 && index < batches(), "loader: expected a batch within 0…", batches() - 1, ", got ",
             index);
   const auto count = static_cast<std::int64_t>(order_.size());
-  const auto first = order_.begin() + index * batch_size_;
-  return {first, first + std::min(batch_size_, count - index * batch_size_)};
+  const std::int64_t size = std::min(batch_size_, count - index * batch_size_) / options_.shares;
+  const auto first = order_.begin() + index * batch_size_ + options_.share * size;
+  return {first, first + size};
 }
 
 }  // namespace clx::data

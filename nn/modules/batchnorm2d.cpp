@@ -18,7 +18,7 @@ BatchNorm2d::BatchNorm2d(Initializer& initializer, int channels, float gamma)
 Tensor BatchNorm2d::apply(const Tensor& x, bool relu, const Tensor& residual) {
   if (training()) ++*num_batches_tracked_.mutable_data<std::int64_t>();
   return batchnorm(x, weight_, bias_, running_mean_, running_var_,
-                   {.training = training(), .relu = relu, .residual = residual});
+                   {.training = training(), .relu = relu, .residual = residual, .across = synchronised()});
 }
 
 void BatchNorm2d::each_tensor(const EntryVisitor& visitor) {

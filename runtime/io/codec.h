@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "runtime/io/image.h"
 
@@ -18,13 +19,16 @@ struct Decoded {
 bool is_png(std::span<const std::uint8_t> bytes);
 bool is_jpeg(std::span<const std::uint8_t> bytes);
 
-/// Throw DataError `reading <name>: …` at damage, or if the size is beyond the options.
+/// Throw DataError `reading <name>: …` at damage, or if the size is beyond the options. The pixels go to
+/// `memory` if it is large enough.
 Decoded decode_png(std::span<const std::uint8_t> bytes,
                    const std::string& name,
-                   const DecodeOptions& options);
+                   const DecodeOptions& options,
+                   std::vector<std::uint8_t> memory);
 Decoded decode_jpeg(std::span<const std::uint8_t> bytes,
                     const std::string& name,
-                    const DecodeOptions& options);
+                    const DecodeOptions& options,
+                    std::vector<std::uint8_t> memory);
 
 /// Throws DataError unless 1 ≤ width, height ≤ max_side and width · height ≤ max_pixels.
 void check_size(std::int64_t width,

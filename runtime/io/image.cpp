@@ -118,10 +118,12 @@ int exif_orientation(std::span<const std::uint8_t> tiff) {
 
 Image decode_image(std::span<const std::uint8_t> bytes,
                    const std::string& name,
-                   const DecodeOptions& options) {
+                   const DecodeOptions& options,
+                   std::vector<std::uint8_t> memory) {
   CLX_CHECK_DATA(is_png(bytes) || is_jpeg(bytes), "reading ", name, ": expected a PNG or JPEG image, got ",
                  bytes.empty() ? "an empty file" : "one that begins with" + first_bytes(bytes));
-  Decoded decoded = is_png(bytes) ? decode_png(bytes, name, options) : decode_jpeg(bytes, name, options);
+  Decoded decoded = is_png(bytes) ? decode_png(bytes, name, options, std::move(memory))
+                                  : decode_jpeg(bytes, name, options, std::move(memory));
   const int channels = options.grey ? 1 : 3;
   if (decoded.image.channels != channels) decoded.image = with_channels(decoded.image, channels);
   if (options.upright && decoded.orientation != 1) return turned(decoded.image, decoded.orientation);

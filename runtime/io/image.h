@@ -38,10 +38,12 @@ struct DecodeOptions {
 ///         Of an animation, the first picture.
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options = {});
 
-/// The same from memory. `name` stands for the path in messages.
+/// The same from memory. `name` stands for the path in messages. The pixels go to `memory` (those of an
+/// earlier image, say) if it is large enough.
 Image decode_image(std::span<const std::uint8_t> bytes,
                    const std::string& name,
-                   const DecodeOptions& options = {});
+                   const DecodeOptions& options = {},
+                   std::vector<std::uint8_t> memory = {});
 
 /// Writes 1, 3 or 4 channels as an 8-bit PNG: grey, RGB or RGB with opacity.
 ///

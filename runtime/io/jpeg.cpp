@@ -111,7 +111,8 @@ bool is_jpeg(std::span<const std::uint8_t> bytes) {
 
 Decoded decode_jpeg(std::span<const std::uint8_t> bytes,
                     const std::string& name,
-                    const DecodeOptions& options) {
+                    const DecodeOptions& options,
+                    std::vector<std::uint8_t> memory) {
   const auto check = [&](bool ok, const Reader& reader) {
     CLX_CHECK_DATA(ok, "reading ", name, ": expected a whole JPEG image, got: ", reader.error());
   };
@@ -120,6 +121,7 @@ Decoded decode_jpeg(std::span<const std::uint8_t> bytes,
   check_size(reader.width(), reader.height(), name, options);
   Decoded decoded;
   Image& image = decoded.image;
+  image.pixels = std::move(memory);
   image.width = reader.width();
   image.height = reader.height();
   image.channels = reader.channels();

@@ -6,6 +6,7 @@
 #include <zlib.h>
 
 #include "runtime/check.h"
+#include "runtime/io/checksum.h"
 #include "runtime/io/npy.h"
 
 namespace clx::io {
@@ -34,11 +35,6 @@ std::uint32_t u32_at(Bytes b, std::size_t at) {
 void put(std::string& out, std::uint64_t value, int bytes) {
   for (int i = 0; i < bytes; ++i)
     out += static_cast<char>(value >> (8 * i) & 0xff);
-}
-
-// The CRC of more bytes than zlib's 32-bit lengths can name.
-std::uint32_t crc_of(Bytes bytes) {
-  return static_cast<std::uint32_t>(crc32_z(crc32_z(0, nullptr, 0), bytes.data(), bytes.size()));
 }
 
 struct Entry {
@@ -111,7 +107,7 @@ class Archive {
       to.resize(e.unpacked);
       inflate_all(from, to);
     }
-    check(crc_of(to) == e.crc, "intact data", "a wrong CRC");
+    check(crc32(to) == e.crc, "intact data", "a wrong CRC");
     return to;
   }
 
@@ -249,7 +245,7 @@ void NpzWriter::add(const std::string& name, const Tensor& x) {
   CLX_CHECK(size_ + data.size() + kLocalBytes + m.name.size() < kZip32Limit, where,
             "expected less than 4 GiB in all, reached at ", name);
   m.method = smaller ? kDeflated : kStored;
-  m.crc = crc_of(array);
+  m.crc = crc32(array);
   m.packed = static_cast<std::uint32_t>(data.size());
   m.unpacked = static_cast<std::uint32_t>(array.size());
   m.offset = static_cast<std::uint32_t>(size_);

@@ -24,7 +24,8 @@ Image center_crop(const Image& x, int height, int width);
 Image mirror(const Image& x);
 
 /// Bilinear with averaging where it shrinks: the triangle filter in fixed point, first along rows, then along
-/// columns. An axis that keeps its size is left alone.
+/// columns, with 8 bits between them. An axis that keeps its size is left alone.
+/// Notes: Pillow 13 begins with the columns where that is less work, and then differs by one here and there.
 /// Source: Pillow, src/libImaging/Resample.c, Image.resize(…, BILINEAR).
 Image resize(const Image& x, int height, int width);
 

@@ -11,8 +11,8 @@ void require_rgb(const char* what, const Image& x) {
   CLX_CHECK(x.channels == 3, what, ": expected three channels, got ", x.channels);
 }
 
-std::uint8_t clip(int value) {
-  return static_cast<std::uint8_t>(std::clamp(value, 0, 255));
+void require_factor(const char* what, float factor) {
+  CLX_CHECK(factor >= 0 && std::isfinite(factor), what, ": expected a factor ≥ 0, got ", factor);
 }
 
 /// Between d (factor 0) and x (factor 1), cut to 8 bits; beyond 1 clipped first.
@@ -37,41 +37,63 @@ struct Hsv {
 };
 
 /// Source: Pillow, src/libImaging/Convert.c, rgb2hsv_row.
-Hsv to_hsv(std::uint8_t r, std::uint8_t g, std::uint8_t b) {
-  const std::uint8_t most = std::max({r, g, b}), least = std::min({r, g, b});
-  if (most == least) return {0, 0, most};
+Hsv to_hsv(int r, int g, int b) {
+  const int most = std::max({r, g, b}), least = std::min({r, g, b});
+  if (most == least) return {0, 0, static_cast<std::uint8_t>(most)};
   const auto range = static_cast<float>(most - least);
   const float s = range / static_cast<float>(most);
   const float rc = static_cast<float>(most - r) / range, gc = static_cast<float>(most - g) / range,
               bc = static_cast<float>(most - b) / range;
-  float h = r == most   ? bc - gc
-            : g == most ? static_cast<float>(2.0 + static_cast<double>(rc) - static_cast<double>(bc))
-                        : static_cast<float>(4.0 + static_cast<double>(gc) - static_cast<double>(rc));
-  h = static_cast<float>(std::fmod(static_cast<double>(h) / 6.0 + 1.0, 1.0));
-  return {clip(static_cast<int>(static_cast<double>(h) * 255.0)),
-          clip(static_cast<int>(static_cast<double>(s) * 255.0)), most};
+  const auto wide = [](float x) { return static_cast<double>(x); };
+  const float h = r == most   ? bc - gc
+                  : g == most ? static_cast<float>(2.0 + wide(rc) - wide(bc))
+                              : static_cast<float>(4.0 + wide(gc) - wide(rc));
+  const double turns = wide(h) / 6.0 + 1.0;  // within 5/6 … 11/6: its remainder by 1 is exact
+  const auto fraction = static_cast<float>(turns >= 1 ? turns - 1 : turns);
+  return {static_cast<std::uint8_t>(wide(fraction) * 255.0), static_cast<std::uint8_t>(wide(s) * 255.0),
+          static_cast<std::uint8_t>(most)};
 }
 
+/// x ≥ 0 to the nearest integer, halves up.
+std::uint8_t rounded(double x) {
+  return static_cast<std::uint8_t>(static_cast<int>(x + 0.5));
+}
+
+// What hsv2rgb_row computes of H and of S alone.
+struct HueTable {
+  struct Turn {
+    int sector;  // 0 … 5
+    float f;     // the way through it
+  } turn[256];
+  float fs[256];
+
+  HueTable() {
+    for (int i = 0; i < 256; ++i) {
+      const double sixths = i * 6.0 / 255.0;
+      const int sector = static_cast<int>(sixths);
+      turn[i] = {sector % 6, static_cast<float>(sixths - sector)};
+      fs[i] = static_cast<float>(i / 255.0);
+    }
+  }
+};
+
 /// Source: Pillow, src/libImaging/Convert.c, hsv2rgb_row.
-void from_hsv(const Hsv& x, std::uint8_t& r, std::uint8_t& g, std::uint8_t& b) {
+void from_hsv(const Hsv& x, const HueTable& table, std::uint8_t& r, std::uint8_t& g, std::uint8_t& b) {
   if (x.s == 0) {
     r = g = b = x.v;
     return;
   }
-  const double sixths = x.h * 6.0 / 255.0;
-  const int sector = static_cast<int>(std::floor(sixths));
-  const auto f = static_cast<float>(sixths - sector);
-  const auto fs = static_cast<float>(x.s / 255.0);
+  const auto [sector, f] = table.turn[x.h];
+  const float fs = table.fs[x.s];
   const auto v = static_cast<double>(x.v);
-  const std::uint8_t p = clip(static_cast<int>(std::round(v * (1.0 - static_cast<double>(fs)))));
-  const std::uint8_t q = clip(static_cast<int>(std::round(v * (1.0 - static_cast<double>(fs * f)))));
-  const std::uint8_t t = clip(
-      static_cast<int>(std::round(v * (1.0 - static_cast<double>(fs) * (1.0 - static_cast<double>(f))))));
-  const std::uint8_t rgb[6][3] = {{x.v, t, p}, {q, x.v, p}, {p, x.v, t},
-                                  {p, q, x.v}, {t, p, x.v}, {x.v, p, q}};
-  r = rgb[sector % 6][0];
-  g = rgb[sector % 6][1];
-  b = rgb[sector % 6][2];
+  const std::uint8_t values[4] = {
+      x.v, rounded(v * (1.0 - static_cast<double>(fs))), rounded(v * (1.0 - static_cast<double>(fs * f))),
+      rounded(v * (1.0 - static_cast<double>(fs) * (1.0 - static_cast<double>(f))))};
+  enum { V, p, q, t };
+  constexpr std::uint8_t kRgb[6][3] = {{V, t, p}, {q, V, p}, {p, V, t}, {p, q, V}, {t, p, V}, {V, p, q}};
+  r = values[kRgb[sector][0]];
+  g = values[kRgb[sector][1]];
+  b = values[kRgb[sector][2]];
 }
 
 }  // namespace
@@ -85,6 +107,7 @@ Image grayscale(const Image& x) {
 }
 
 Image adjust_brightness(const Image& x, float factor) {
+  require_factor("adjust_brightness", factor);
   return for_pixels("adjust_brightness", x, [&](auto& r, auto& g, auto& b) {
     r = blend(0, r, factor);
     g = blend(0, g, factor);
@@ -93,6 +116,7 @@ Image adjust_brightness(const Image& x, float factor) {
 }
 
 Image adjust_contrast(const Image& x, float factor) {
+  require_factor("adjust_contrast", factor);
   std::int64_t sum = 0;
   for_pixels("adjust_contrast", x, [&](auto& r, auto& g, auto& b) { sum += luma(r, g, b); });
   const int mean =
@@ -105,6 +129,7 @@ Image adjust_contrast(const Image& x, float factor) {
 }
 
 Image adjust_saturation(const Image& x, float factor) {
+  require_factor("adjust_saturation", factor);
   return for_pixels("adjust_saturation", x, [&](auto& r, auto& g, auto& b) {
     const int gray = luma(r, g, b);
     r = blend(gray, r, factor);
@@ -116,10 +141,11 @@ Image adjust_saturation(const Image& x, float factor) {
 Image adjust_hue(const Image& x, float turns) {
   CLX_CHECK(turns >= -0.5f && turns <= 0.5f, "adjust_hue: expected turns within ±1/2, got ", turns);
   const int shift = static_cast<int>(static_cast<double>(turns) * 255);
+  static const HueTable table;
   return for_pixels("adjust_hue", x, [&](auto& r, auto& g, auto& b) {
     Hsv hsv = to_hsv(r, g, b);
     hsv.h = static_cast<std::uint8_t>(hsv.h + shift);
-    from_hsv(hsv, r, g, b);
+    from_hsv(hsv, table, r, g, b);
   });
 }
 

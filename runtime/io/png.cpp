@@ -159,7 +159,8 @@ bool is_png(std::span<const std::uint8_t> bytes) {
 
 Decoded decode_png(std::span<const std::uint8_t> bytes,
                    const std::string& name,
-                   const DecodeOptions& options) {
+                   const DecodeOptions& options,
+                   std::vector<std::uint8_t> memory) {
   const auto check = [&](bool ok, const Reader& reader) {
     CLX_CHECK_DATA(ok, "reading ", name, ": expected a whole PNG image, got: ", reader.error());
   };
@@ -171,6 +172,7 @@ Decoded decode_png(std::span<const std::uint8_t> bytes,
   check_size(reader.width(), reader.height(), name, options);
   Decoded decoded;
   Image& image = decoded.image;
+  image.pixels = std::move(memory);
   image.width = static_cast<int>(reader.width());
   image.height = static_cast<int>(reader.height());
   image.channels = reader.channels();

@@ -5,12 +5,17 @@
 
 namespace clx {
 
+class Communicator;
+
 struct BatchNormOptions {
   bool training = false;  // normalise with the batch's statistics and update the running ones
   float momentum = 0.1f;
   float eps = 1e-5f;
   bool relu = false;
   Tensor residual{};  // like x, added before the ReLU
+  // In training: the batch is that of all these processes together, each of which holds equally many
+  // positions. It must live until backward, which all call. Null: this process's own batch.
+  Communicator* across = nullptr;
 };
 
 /// Normalises each channel (last axis) over all other axes.
@@ -21,8 +26,9 @@ struct BatchNormOptions {
 /// momentum·batch with the unbiased variance. In evaluation they are the running ones.
 ///
 /// Shapes    x (…,C) f32 or bf16; gamma, beta, running_* (C) f32; y like x
-/// Gradient  x, gamma, beta and residual; through the batch's statistics in training
-/// Throws    Error if C differs, x is empty, or training sees one value per channel
+/// Gradient  x, gamma, beta and residual; through the batch's statistics in training. Across processes the
+///           gradients of gamma and beta are this process's part of the sum, as those of all parameters are
+/// Throws    Error if C differs, x is empty, or training sees one value per channel; PeerLost
 /// Notes     running_* are written in place in training. Statistics are f32, summed in a fixed order.
 /// Source    Ioffe & Szegedy 2015, arXiv:1502.03167, algorithm 1
 Tensor batchnorm(const Tensor& x,

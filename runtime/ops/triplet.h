@@ -28,7 +28,8 @@ struct Triplet {
 ///
 /// Shapes    x (N,D) f32, as it is: not normalised here; labels (N) i32, any values
 /// Range     [0, m) for semi_hard unless `hard` decides
-/// Gradient  dx_i = Σ_j (C_ij + C_ji)·(x_i − x_j)/d_ij with C_ij = ∂loss/∂d_ij, 0 where d_ij = 0. The mining is
+/// Gradient  dx_i = Σ_j (C_ij + C_ji)·(x_i − x_j)/d_ij with C_ij = ∂loss/∂d_ij, 0 where d_ij = 0. The mining
+/// is
 ///           held constant. A tie for the hardest positive or negative goes to the first; a tie for the
 ///           batch's largest distance is shared equally.
 /// Throws    Error if shapes differ, x is empty, or the margin is negative or not finite

@@ -16,6 +16,7 @@
 #include "kernels/matmul.h"
 #include "kernels/softmax.h"
 #include "kernels/supcon.h"
+#include "kernels/triplet.h"
 #include "tests/kernels/scratch.h"
 
 namespace clx::kernels {
@@ -271,6 +272,30 @@ TEST_F(Threads, ChangeNoBitOfCrossEntropy) {
     append(all, dlogits);
     return all;
   });
+}
+
+TEST_F(Threads, ChangeNoBitOfTheTripletLoss) {
+  const int N = 199, D = 37;
+  const auto x = random_floats(N * D, 1);
+  for (const int classes : {1, 7})
+    for (const bool hard : {false, true}) {
+      std::vector<std::int32_t> labels(N);
+      for (int i = 0; i < N; ++i)
+        labels[static_cast<std::size_t>(i)] = i % classes;
+      expect_same_bits([&](const Cpu& cpu) {
+        const TripletShape s{N, D, 2.0f, hard};
+        std::vector<float> laplacian(N * N), loss(1), dx(N * D);
+        std::vector<std::int64_t> active(1);
+        const float one = 1;
+        triplet_forward(cpu, s, x.data(), labels.data(), laplacian.data(), loss.data(), active.data());
+        triplet_backward(cpu, s, x.data(), laplacian.data(), &one, dx.data());
+        Bytes all;
+        for (const auto* v : {&laplacian, &loss, &dx})
+          append(all, *v);
+        append(all, active);
+        return all;
+      });
+    }
 }
 
 // A pixel-flipping curve may not depend on how many images are scored together.

@@ -162,6 +162,48 @@ TEST(GpuBatchNormDetails, StatisticsAreAccurateWhenTheMeanIsLargeOrTheFirstValue
   expect_near(inv_std, inv, 2e-6, 0, "inv_std");
 }
 
+// The rows of several processes: what they merge and what each takes from the sums of all.
+TEST(GpuBatchNormDetails, PartsMergeIntoTheStatisticsAndGradientsOfAll) {
+  EmulatedKernels gpu;
+  for (const BatchNormShape part : {BatchNormShape{1, 5}, BatchNormShape{131, 40}}) {
+    constexpr int kParts = 3;
+    const std::int64_t n = part.M * part.C;
+    const int C = part.C;
+    const BatchNormShape all{kParts * part.M, C};
+    const HostArray x = normal_array(kParts * n, 1, DType::f32, 3, 2), dy = normal_array(kParts * n, 2);
+    const HostArray gamma = normal_array(C, 3);
+    const auto rows = [&](const HostArray& a, int i) { return View{a.as<float>() + i * n, DType::f32}; };
+    std::vector<float> moments(2 * kParts * C);
+    std::vector<std::vector<float>> by_parts(4, std::vector<float>(C, 1)), at_once = by_parts;
+    for (int i = 0; i < kParts; ++i)
+      kernels::batchnorm_moments(gpu(), part, rows(x, i), &moments[2 * i * C]);
+    kernels::batchnorm_merge(gpu(), part, kParts, moments.data(), kEps, kMomentum, by_parts[0].data(),
+                             by_parts[1].data(), by_parts[2].data(), by_parts[3].data());
+    kernels::batchnorm_statistics(gpu(), all, x.view(), kEps, kMomentum, at_once[0].data(), at_once[1].data(),
+                                  at_once[2].data(), at_once[3].data());
+    for (int k = 0; k < 4; ++k)
+      for (int c = 0; c < C; ++c)
+        ASSERT_NEAR(by_parts[k][c], at_once[k][c], 2e-6 * std::abs(at_once[k][c]))
+            << k << " of channel " << c;
+
+    const float *mean = at_once[0].data(), *inv_std = at_once[1].data();
+    std::vector<float> sums(2 * C), part_sums(2 * C), dgamma(C), dbeta(C);
+    const HostArray dx(kParts * n, DType::f32), expected(kParts * n, DType::f32);
+    kernels::batchnorm_backward(gpu(), all, x.view(), dy.view(), gamma.as<float>(), mean, inv_std, true,
+                                false, nullptr, expected.view(), {}, dgamma.data(), dbeta.data());
+    for (int i = 0; i < kParts; ++i) {
+      kernels::batchnorm_gradient_sums(gpu(), part, rows(x, i), rows(dy, i), mean, inv_std, false, nullptr,
+                                       part_sums.data(), &part_sums[C]);
+      for (int k = 0; k < 2 * C; ++k)
+        sums[k] += part_sums[k];
+    }
+    for (int i = 0; i < kParts; ++i)
+      kernels::batchnorm_dx(gpu(), part, all.M, rows(x, i), rows(dy, i), gamma.as<float>(), mean, inv_std,
+                            sums.data(), &sums[C], true, false, nullptr, rows(dx, i), {});
+    expect_near(dx, expected.values(), 1e-5, 1e-6, "dx");
+  }
+}
+
 TEST(GpuBatchNormDetails, StatisticsRepeatBitForBit) {
   EmulatedKernels gpu;
   const BatchNormShape s{1031, 24};

@@ -19,20 +19,30 @@ inline double value(std::int64_t k, std::uint32_t stream) {
   return std::sqrt(12.0) * ((h + 0.5) / 4294967296.0 - 0.5);
 }
 
-/// Where element k of PyTorch's (K,C,R,S) is in (K,R,S,C); k itself for other tensors.
-inline std::int64_t place_of(std::int64_t k, const Shape& shape, bool filters) {
-  if (!filters) return k;
-  const std::int64_t R = shape[1], S = shape[2], C = shape[3];
-  const std::int64_t s = k % S, r = k / S % R, c = k / (S * R) % C, o = k / (S * R * C);
-  return ((o * R + r) * S + s) * C + c;
+/// Calls f(k, place) for every element k of PyTorch's (K,C,R,S), which is `place` in (K,R,S,C); place = k for
+/// other tensors.
+template <class F>
+void for_each_place(const Shape& shape, bool filters, const F& f) {
+  if (!filters) {
+    for (std::int64_t k = 0; k < shape.size(); ++k)
+      f(k, k);
+    return;
+  }
+  const std::int64_t K = shape[0], R = shape[1], S = shape[2], C = shape[3];
+  std::int64_t k = 0;
+  for (std::int64_t o = 0; o < K; ++o)
+    for (std::int64_t c = 0; c < C; ++c)
+      for (std::int64_t rs = 0; rs < R * S; ++rs)
+        f(k++, (o * R * S + rs) * C + c);
 }
 
 /// A tensor's values in PyTorch's order.
 inline std::vector<double> in_pytorch_order(const Tensor& t, bool filters) {
   const std::vector<float> values = t.to_host();
   std::vector<double> ordered(values.size());
-  for (std::int64_t k = 0; k < t.size(); ++k)
-    ordered[static_cast<std::size_t>(k)] = values[static_cast<std::size_t>(place_of(k, t.shape(), filters))];
+  for_each_place(t.shape(), filters, [&](std::int64_t k, std::int64_t place) {
+    ordered[static_cast<std::size_t>(k)] = values[static_cast<std::size_t>(place)];
+  });
   return ordered;
 }
 
@@ -49,11 +59,11 @@ inline void fill(nn::Module& model, bool decided) {
     if (shape.rank() == 2) scale = 1 / std::sqrt(static_cast<double>(shape[1])), shift = 0;
     const bool far = decided && (entry.name.ends_with("bn1.bias") || entry.name.ends_with("bn2.bias"));
     std::vector<float> values(static_cast<std::size_t>(shape.size()));
-    for (std::int64_t k = 0; k < shape.size(); ++k) {
+    for_each_place(shape, entry.filters, [&](std::int64_t k, std::int64_t place) {
       const double v = value(k, stream);
-      values[static_cast<std::size_t>(place_of(k, shape, entry.filters))] =
+      values[static_cast<std::size_t>(place)] =
           static_cast<float>(shift + scale * v + (far ? std::copysign(2.0, v) : 0));
-    }
+    });
     *entry.tensor = Tensor::from_host(shape, values, entry.tensor->device());
     entry.tensor->require_grad();
     ++stream;

@@ -232,6 +232,25 @@ TEST(EpochOrder, keeps_the_files_order_without_shuffling) {
   EXPECT_EQ(EpochOrder(5, 2, 0, {.shuffle = false}).batch(1), (std::vector<std::int64_t>{2, 3}));
 }
 
+TEST(EpochOrder, shares_out_every_batch) {
+  const EpochOrder whole(100, 12, 5);
+  for (std::int64_t batch = 0; batch < whole.batches(); ++batch) {
+    std::vector<std::int64_t> together;
+    for (int share = 0; share < 3; ++share) {
+      const EpochOrder one(100, 12, 5, {.shares = 3, .share = share});
+      EXPECT_EQ(one.batches(), whole.batches());
+      const std::vector<std::int64_t> ids = one.batch(batch);
+      EXPECT_EQ(ids.size(), 4u);
+      together.insert(together.end(), ids.begin(), ids.end());
+    }
+    EXPECT_EQ(together, whole.batch(batch));
+  }
+  EXPECT_THROW(EpochOrder(100, 10, 5, {.shares = 3}), Error) << "10 images for 3 processes";
+  EXPECT_THROW(EpochOrder(100, 12, 5, {.drop_last = false, .shares = 3}), Error);
+  EXPECT_THROW(EpochOrder(100, 12, 5, {.shares = 3, .share = 3}), Error);
+  EXPECT_THROW(EpochOrder(100, 12, 5, {.shares = 0}), Error);
+}
+
 TEST(EpochOrder, refuses_what_is_out_of_range) {
   EXPECT_THROW(EpochOrder(0, 1, 0), Error);
   EXPECT_THROW(EpochOrder(1, 0, 0), Error);
