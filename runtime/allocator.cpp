@@ -96,6 +96,10 @@ class CachingAllocator {
     const std::lock_guard lock(mutex_);
     return stats_;
   }
+  void reset_peak() {
+    const std::lock_guard lock(mutex_);
+    stats_.peak = stats_.in_use;
+  }
 
  private:
   struct Block {
@@ -187,6 +191,10 @@ void release_memory(Device device, void* p) noexcept {
 
 MemoryStats memory_stats(Device device) {
   return allocator_of(device).stats();
+}
+
+void reset_memory_peak(Device device) {
+  allocator_of(device).reset_peak();
 }
 
 void release_cached_memory(Device device) {

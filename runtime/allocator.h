@@ -11,7 +11,7 @@ namespace clx {
 /// What an allocator did since the process began.
 struct MemoryStats {
   std::size_t in_use = 0;          // bytes of live tensors, rounded as allocated
-  std::size_t peak = 0;            // the most that in_use ever was
+  std::size_t peak = 0;            // the most that in_use was since the start or the last reset_memory_peak
   std::size_t reserved = 0;        // in_use plus what is kept for reuse
   std::uint64_t system_calls = 0;  // allocations that had to ask the system; constant after warm-up
 };
@@ -22,6 +22,8 @@ void* allocate_memory(Device device, std::size_t bytes);
 void release_memory(Device device, void* p) noexcept;
 
 MemoryStats memory_stats(Device device);
+/// Makes `peak` what is in use now.
+void reset_memory_peak(Device device);
 /// Returns kept blocks to the system.
 void release_cached_memory(Device device);
 

@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <future>
 #include <iostream>
 #include <iterator>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "apps/support/options.h"
 #include "apps/support/program.h"
 #include "apps/support/workload.h"
+#include "runtime/allocator.h"
 #include "runtime/io/file.h"
 
 namespace clx::app {
@@ -31,7 +33,7 @@ struct Settings {
 std::vector<Case> all_cases(Device device, const std::filesystem::path& image_folder) {
   std::vector<Case> cases;
   for (const auto& some : {convolution_cases, batchnorm_cases, elementwise_cases, product_cases, head_cases,
-                           augment_cases, network_cases})
+                           supcon_cases, augment_cases, network_cases})
     std::ranges::move(some(device), std::back_inserter(cases));
   std::ranges::move(data_cases(device, image_folder), std::back_inserter(cases));
   return cases;
@@ -58,7 +60,11 @@ void keep_matching(const std::string& filter, std::vector<Case>* cases) {
 // Times one row; google-benchmark calls it several times, and only the first has to prepare and to check.
 class Timing {
  public:
-  Timing(const std::vector<Case>& cases, Device device) : cases_(cases), device_(device) {}
+  Timing(const std::vector<Case>& cases, Device device)
+      : cases_(cases), device_(device), memory_(cases.size()) {}
+
+  /// The most memory that a row's execution took beside its operands.
+  std::size_t memory(std::size_t index) const { return memory_[index]; }
 
   void operator()(benchmark::State& state, std::size_t index) {
     try {
@@ -67,6 +73,7 @@ class Timing {
         index_.reset();
         workload_ = cases_[index].prepare();
         workload_.check();
+        memory_[index] = measure_memory();
         index_ = index;
       }
     } catch (const std::exception& error) {
@@ -83,16 +90,31 @@ class Timing {
   }
 
  private:
+  // A thread has scratch memory of its own: that of a new one is empty.
+  std::size_t measure_memory() const {
+    return std::async(std::launch::async,
+                      [&] {
+                        reset_memory_peak(device_);
+                        const std::size_t before = memory_stats(device_).in_use;
+                        workload_.run();
+                        wait_for(device_);
+                        return memory_stats(device_).peak - before;
+                      })
+        .get();
+  }
+
   const std::vector<Case>& cases_;
   Device device_;
+  std::vector<std::size_t> memory_;
   std::optional<std::size_t> index_;
   Workload workload_;
 };
 
 class MarkdownReporter : public benchmark::BenchmarkReporter {
  public:
-  MarkdownReporter(const std::vector<Case>& cases, Device device, int repetitions, Report* report)
-      : cases_(cases), device_(device), repetitions_(repetitions), report_(*report) {}
+  MarkdownReporter(
+      const std::vector<Case>& cases, Device device, int repetitions, const Timing& timing, Report* report)
+      : cases_(cases), device_(device), repetitions_(repetitions), timing_(timing), report_(*report) {}
 
   bool ReportContext(const Context&) override {
     report_.begin(device_, measure_peaks(device_), repetitions_);
@@ -106,7 +128,8 @@ class MarkdownReporter : public benchmark::BenchmarkReporter {
       if (run.error_occurred) return report_.wrong(of(run), run.error_message);
       seconds.push_back(run.real_accumulated_time / static_cast<double>(run.iterations));
     }
-    report_.row(of(runs.front()), std::move(seconds));
+    const Case& measured = of(runs.front());
+    report_.row(measured, std::move(seconds), timing_.memory(std::size_t(&measured - cases_.data())));
   }
 
  private:
@@ -117,6 +140,7 @@ class MarkdownReporter : public benchmark::BenchmarkReporter {
   const std::vector<Case>& cases_;
   Device device_;
   int repetitions_;
+  const Timing& timing_;
   Report& report_;
 };
 
@@ -143,7 +167,7 @@ int measure(const Settings& s, const std::vector<Case>& cases, Device device) {
     })->UseRealTime();
   }
   Report report(std::cout, width);
-  MarkdownReporter reporter(cases, device, s.repetitions, &report);
+  MarkdownReporter reporter(cases, device, s.repetitions, timing, &report);
   benchmark::RunSpecifiedBenchmarks(&reporter);
   if (!s.markdown.empty()) io::write_file(s.markdown, report.text().data(), report.text().size());
   CLX_CHECK(report.wrong_rows() == 0, "bench: expected right results, got ", report.wrong_rows(),

@@ -66,27 +66,30 @@ void Report::begin(Device device, const Peaks& peaks, int repetitions) {
                   "large product of square matrices of the same type (by matmul or as a 1×1 convolution, "
                   "whichever is faster),\n"
                   "rows that move memory against a copy larger than the caches; what fits into a cache can "
-                  "beat that. Every\n"
-                  "result was checked before it was timed.\n\n",
+                  "beat that. Memory is\n"
+                  "the most that one execution takes beside its operands for results and scratch, without "
+                  "that of other\n"
+                  "libraries. Every result was checked before it was timed.\n\n",
                   describe(device), load(), version(), build_description(), fmt::gmtime(std::time(nullptr)),
                   with_unit(peaks.product_f32, "FLOP/s"), with_unit(peaks.product_bf16, "FLOP/s"),
                   with_unit(peaks.copy, "B/s"), repetitions));
-  write(fmt::format("| {:<{}} | {:>8} | {:>6} | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} |\n", "what", width_,
-                    "median", "spread", "FLOP", "bytes", "rate", "of peak", "images/s"));
-  write(fmt::format("|:{:-<{}}-|{:->9}:|{:->7}:|{:->11}:|{:->9}:|{:->13}:|{:->18}:|{:->9}:|\n", "", width_,
-                    "", "", "", "", "", "", ""));
+  write(fmt::format("| {:<{}} | {:>8} | {:>6} | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} | {:>8} |\n", "what",
+                    width_, "median", "spread", "FLOP", "bytes", "rate", "of peak", "memory", "images/s"));
+  write(fmt::format("|:{:-<{}}-|{:->9}:|{:->7}:|{:->11}:|{:->9}:|{:->13}:|{:->18}:|{:->9}:|{:->9}:|\n", "",
+                    width_, "", "", "", "", "", "", "", ""));
 }
 
-void Report::row(const Case& c, std::vector<double> seconds) {
+void Report::row(const Case& c, std::vector<double> seconds, std::size_t memory) {
   std::ranges::sort(seconds);
   const double time = median(seconds);
   const bool arithmetic = c.bound == Bound::arithmetic;
   const double rate = (arithmetic ? c.flops : c.bytes) / time;
-  write(fmt::format("| {:<{}} | {:>8} | {:>4.0f} % | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} |\n", c.name,
-                    width_, with_unit(time, "s"), 100 * (seconds.back() - seconds.front()) / time,
+  write(fmt::format("| {:<{}} | {:>8} | {:>4.0f} % | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} | {:>8} |\n",
+                    c.name, width_, with_unit(time, "s"), 100 * (seconds.back() - seconds.front()) / time,
                     with_unit(c.flops, "FLOP"), with_unit(c.bytes, "B"),
                     with_unit(rate, arithmetic ? "FLOP/s" : "B/s"),
                     fmt::format("{:.0f} % of {}", 100 * rate / peaks_.of(c), arithmetic ? "product" : "copy"),
+                    with_unit(static_cast<double>(memory), "B"),
                     c.images > 0 ? fmt::format("{:.0f}", c.images / time) : ""));
 }
 

@@ -18,8 +18,8 @@ class Report {
 
   /// What was measured where, and the head of the table.
   void begin(Device device, const Peaks& peaks, int repetitions);
-  /// The seconds per execution of each repetition.
-  void row(const Case& measured, std::vector<double> seconds);
+  /// The seconds per execution of each repetition, and the most bytes that one took beside its operands.
+  void row(const Case& measured, std::vector<double> seconds, std::size_t memory);
   /// A row that was not timed because its check failed.
   void wrong(const Case& measured, const std::string& error);
 

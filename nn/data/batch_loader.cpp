@@ -42,12 +42,12 @@ struct BatchLoader::State {
   }
 
   // The pixels of a batch on the device, and a word on those that were replaced.
-  Tensor read(std::int64_t index) {
+  Tensor read(std::int64_t index, std::int64_t* replaced) {
     if (upcoming != index) restart(index);
     upcoming.reset();  // should it throw
     Prefetcher::Images read = prefetcher->take();
     upcoming = index + 1;
-    replaced += static_cast<std::int64_t>(read.bad_images.size());
+    *replaced = static_cast<std::int64_t>(read.bad_images.size());
     for (std::string& why : read.bad_images)
       if (std::ranges::find(bad_images, why) == bad_images.end()) bad_images.push_back(std::move(why));
     return read.pixels.to(options.device);
@@ -58,7 +58,6 @@ struct BatchLoader::State {
   EpochOrder order;
   Step step;
   int epoch = 0;
-  std::int64_t replaced = 0;
   std::vector<std::string> bad_images;
   std::optional<std::int64_t> upcoming;    // the batch that the prefetcher gives next
   std::unique_ptr<Prefetcher> prefetcher;  // last: its threads read the order
@@ -75,7 +74,6 @@ BatchLoader& BatchLoader::operator=(BatchLoader&&) noexcept = default;
 void BatchLoader::start_epoch(int epoch) {
   State& s = *state_;
   const bool begun_already = s.upcoming == 0 && s.epoch == epoch;
-  s.replaced = 0;
   next_ = 0;
   if (begun_already) return;
   if (s.prefetcher) s.prefetcher->start(epoch, 0, 0, {});  // its threads no longer ask for the old order
@@ -90,10 +88,6 @@ std::int64_t BatchLoader::batches() const {
   return state_->order.batches();
 }
 
-std::int64_t BatchLoader::replaced() const {
-  return state_->replaced;
-}
-
 const std::vector<std::string>& BatchLoader::bad_images() const {
   return state_->bad_images;
 }
@@ -105,7 +99,7 @@ Batch BatchLoader::batch(std::int64_t index) {
   const auto N = static_cast<std::int64_t>(batch.samples.size());
   const Tensor ids = Tensor::from_host({N}, batch.samples, s.options.device);
   Tensor pixels;
-  if (s.prefetcher) pixels = s.read(index);
+  if (s.prefetcher) pixels = s.read(index, &batch.replaced);
   next_ = index + 1;
   std::vector<Tensor> images, labels(static_cast<std::size_t>(s.options.views), gather_labels(s.labels, ids));
   for (int view = 0; view < s.options.views; ++view)

@@ -17,6 +17,7 @@ struct Batch {
   Tensor images;                      // (views·N,H,W,C): all of view 1, then all of view 2
   Tensor labels;                      // (views·N) i32, in the same order
   std::vector<std::int64_t> samples;  // the N ids
+  std::int64_t replaced = 0;          // how many of them show the next image of their class that can be read
 };
 
 struct BatchOptions {
@@ -54,9 +55,6 @@ class BatchLoader {
   /// The one after that of the last call; batch 0 first.
   Batch next() { return batch(next_); }
 
-  /// How many images of the batches that this epoch gave so far stand in the place of one that cannot be
-  /// read: the next one of its class that can.
-  std::int64_t replaced() const;
   /// Why images could not be read, each once, in the order in which they were met since the loader was made.
   const std::vector<std::string>& bad_images() const;
 

@@ -42,7 +42,7 @@ Packed write_pack(const std::filesystem::path& file,
 struct PackedOptions {
   std::optional<int> side{};  // of the images that a model sees; default: the pack's, if all are squares of
                               // one size, else 224
-  int shorter = 0;  // Square::shorter
+  int shorter = 0;            // Square::shorter
 };
 
 /// One split of a packed file. Its images are resident if they are squares of the wanted size and take no

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <vector>
 
 #include "runtime/check.h"
@@ -50,7 +49,6 @@ Image crop_padded(const Image& x, int top, int left, int height, int width) {
 }
 
 Image crop(const Image& x, int top, int left, int height, int width) {
-  require_size("crop", height, width);
   CLX_CHECK(top >= 0 && left >= 0 && height <= x.height - top && width <= x.width - left,
             "crop: expected a box within ", x.height, " × ", x.width, ", got ", height, " × ", width, " at (",
             top, ", ", left, ")");
@@ -74,22 +72,24 @@ Image mirror(const Image& x) {
 }
 
 Image resize(const Image& x, int height, int width) {
-  return resized_crop(x, 0, 0, x.height, x.width, height, width);
+  require_image("resize", x);
+  require_size("resize", height, width);
+  CLX_CHECK(x.channels <= 4, "resize: expected at most 4 channels, got ", x.channels);
+  Image y = make(height, width, x.channels);
+  resized_crop(x, {0, 0, x.height, x.width}, height, width, y.pixels.data());
+  return y;
 }
 
 Image resized_crop(const Image& x, int top, int left, int height, int width, int out_height, int out_width) {
-  require_image("resize", x);
-  require_size("resize", out_height, out_width);
-  Image y = make(out_height, out_width, x.channels);
-  resized_crop(x, {top, left, height, width}, out_height, out_width, y.pixels.data());
-  return y;
+  return resize(crop(x, top, left, height, width), out_height, out_width);
 }
 
 Image resize_shorter(const Image& x, int side) {
   require_image("resize_shorter", x);
   require_size("resize_shorter", side, side);
-  const Rectangle size = resized_shorter(x.height, x.width, side);
-  return resize(x, size.height, size.width);
+  const int shorter = std::min(x.width, x.height), longer = std::max(x.width, x.height);
+  const int becomes = static_cast<int>(static_cast<std::int64_t>(side) * longer / shorter);
+  return x.width < x.height ? resize(x, becomes, side) : resize(x, side, becomes);
 }
 
 }  // namespace clx::io

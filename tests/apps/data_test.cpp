@@ -84,7 +84,7 @@ TEST_F(DataPrograms, FoldersThatAreNoneAreRefused) {
 
 TEST_F(DataPrograms, AnExportedSetIsTheSameFolder) {
   must("clx-data",
-       {"export", "--test-samples", "20", "--image-size", "16", "--output-dir", at("photos"), "--quiet"});
+       {"export", "--test-samples", "50", "--image-size", "16", "--output-dir", at("photos"), "--quiet"});
   EXPECT_THAT(must("clx-data", Arguments{"verify"} + folder()).out, HasSubstr("10 classes: arrow, circle"));
 }
 

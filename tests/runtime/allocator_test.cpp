@@ -81,6 +81,8 @@ TEST_P(Allocator, KnowsThePeak) {
   EXPECT_EQ(stats.in_use, in_use);
   EXPECT_GE(stats.peak, in_use + (1 << 20));
   EXPECT_GE(stats.reserved, in_use + (1 << 20));
+  reset_memory_peak(device());
+  EXPECT_EQ(memory_stats(device()).peak, in_use);
 }
 
 TEST_P(Allocator, ReturnsKeptBlocksWhenAsked) {

@@ -2,8 +2,10 @@
 
 #include <limits>
 #include <numeric>
+#include <thread>
 
 #include "kernels/supcon.h"
+#include "runtime/allocator.h"
 #include "runtime/dispatch.h"
 #include "runtime/io/npz.h"
 #include "runtime/ops/l2_normalize.h"
@@ -208,7 +210,6 @@ TEST_P(Supcon, MatchesClosedFormsOverManyTiles) {
 
 TEST_P(Supcon, EqualsPyTorchThroughTheNormalisation) {
   for (const int N : {8, 64, 512}) {
-    
     SCOPED_TRACE(N);
     Array u({N, 128});
     Labels labels;
@@ -225,6 +226,20 @@ TEST_P(Supcon, EqualsPyTorchThroughTheNormalisation) {
     const Array expected = to_array(file.at("du"));
     EXPECT_TRUE(all_close(to_array(grad(loss, {x})[0]), expected, {1e-5 * largest(expected), 1e-5}));
   }
+}
+
+TEST_P(Supcon, HoldsNoMatrixOfSimilarities) {
+  const std::int64_t N = device().kind == DeviceKind::emulated ? 500 : 1000;
+  Tensor z = to_tensor(unit_rows({N, 4}, 1), device());
+  const Tensor labels = tensor_of(cycling(N, 5));
+  z.require_grad();
+  std::thread([&] {  // its scratch memory is empty
+    reset_memory_peak(device());
+    const std::size_t before = memory_stats(device()).in_use;
+    grad(supcon(z, labels), {z});
+    EXPECT_LT(memory_stats(device()).peak - before, static_cast<std::size_t>(N * N) * sizeof(float) / 2);
+  })
+      .join();
 }
 
 TEST_P(Supcon, IsNotFiniteIfAnEmbeddingIsNot) {
