@@ -132,6 +132,10 @@ void add_process_options(Options& options, ProcessOptions* processes) {
 }
 
 int run_processes(int count, const std::function<int(Communicator&)>& body) {
+  if (count == 1) {
+    Communicator alone(1);
+    return body(alone);
+  }
   Communicator across(count);
   Children children;
   const pid_t parent = ::getpid();

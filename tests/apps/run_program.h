@@ -76,6 +76,7 @@ class RunningProgram {
   }
 
   void send(int signal) const { ::kill(child_, signal); }
+  pid_t pid() const { return child_; }
 
   /// Waits for the end. Once.
   Finished finish() {

@@ -14,6 +14,7 @@
 #include "runtime/ops/cross_entropy.h"
 #include "runtime/ops/l2_normalize.h"
 #include "runtime/ops/supcon.h"
+#include "runtime/ops/triplet.h"
 #include "tests/nn/closed_form.h"
 #include "tests/processes.h"
 
@@ -57,6 +58,9 @@ const Objective kCrossEntropy{"ce", 1, logits, [](const Tensor& x, const Tensor&
 const Objective kSupcon{"supcon", 2, embeddings, [](const Tensor& z, const Tensor& labels) {
                           return supcon(z, labels, {.temperature = 0.5f});
                         }};
+const Objective kTriplet{"triplet", 1, embeddings, [](const Tensor& x, const Tensor& labels) {
+                           return triplet(x, labels, {.margin = 0.3f}).loss;
+                         }};
 
 // Images of different colours: embeddings of an untrained network that hardly differ would give gradients
 // that are differences of nearly equal numbers, which single precision does not know to 1e-5.
@@ -128,11 +132,17 @@ void PrintTo(const Team& team, std::ostream* out) {
 }
 class DataParallel : public testing::TestWithParam<Team> {};
 
-INSTANTIATE_TEST_SUITE_P(
-    Losses,
-    DataParallel,
-    testing::Values(Team{&kCrossEntropy, 2}, Team{&kCrossEntropy, 4}, Team{&kSupcon, 2}, Team{&kSupcon, 4}),
-    [](const auto& info) { return info.param.objective->name + std::to_string(info.param.size); });
+INSTANTIATE_TEST_SUITE_P(Losses,
+                         DataParallel,
+                         testing::Values(Team{&kCrossEntropy, 2},
+                                         Team{&kCrossEntropy, 4},
+                                         Team{&kSupcon, 2},
+                                         Team{&kSupcon, 4},
+                                         Team{&kTriplet, 2},
+                                         Team{&kTriplet, 4}),
+                         [](const auto& info) {
+                           return info.param.objective->name + std::to_string(info.param.size);
+                         });
 
 TEST_P(DataParallel, EqualsOneProcess) {
   const Objective& objective = *GetParam().objective;
