@@ -91,7 +91,8 @@ TEST(Folder, becomes_squares_with_masks) {
   std::vector<std::uint8_t> second(768);
   io::resized_center(noise(40, 16, 2), 18, 16, second.data());
   EXPECT_EQ(std::vector<std::uint8_t>(pixels.begin() + 768, pixels.end()), second);
-  const Dataset again = load_folder(folder.path(), Split::train, {.square = {.side = 16}, .test_fraction = 0.01});
+  const Dataset again =
+      load_folder(folder.path(), Split::train, {.square = {.side = 16}, .test_fraction = 0.01});
   EXPECT_EQ(read_squares(again, 1, 2, 1).to_host<std::uint8_t>(), second);
   const std::vector<std::uint8_t> masks = set.masks.to_host<std::uint8_t>();
   for (std::size_t i = 0; i < masks.size(); ++i)
