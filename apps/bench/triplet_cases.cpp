@@ -51,11 +51,13 @@ class Points {
   Sum gradient(std::int64_t i, std::int64_t d) const {
     const std::int64_t g = i % count();
     Sum sum;
+    const auto x = [&](std::int64_t point) { return x_[static_cast<std::size_t>(point * D_ + d)]; };
     for (std::int64_t h = 0; h < count(); ++h)
-      if (h != g)
-        for (const double c : {C_[at(g, h)], C_[at(h, g)]})
-          for (const auto [point, sign] : {std::pair{g, 1.0}, std::pair{h, -1.0}})
-            sum.add(others(g, h) * c * sign * x_[static_cast<std::size_t>(point * D_ + d)] / d_[at(g, h)]);
+      for (const double c : {C_[at(g, h)], C_[at(h, g)]}) {
+        if (h == g || c == 0) continue;
+        sum.add(others(g, h) * c * x(g) / d_[at(g, h)]);
+        sum.add(-others(g, h) * c * x(h) / d_[at(g, h)]);
+      }
     return sum;
   }
 
@@ -156,11 +158,12 @@ std::vector<Case> triplet_cases(Device device) {
   for (const std::int64_t N :
        emulated ? std::vector<std::int64_t>{70} : std::vector<std::int64_t>{512, 2048, 8192}) {
     const auto n = static_cast<double>(N), size = static_cast<double>(N * D);
-    cases.push_back({.name = fmt::format("triplet_and_gradient/{}/N{}_D{}_f32", concat(device), N, D),
-                     .bound = Bound::arithmetic,
-                     .flops = 3 * n * size,  // the products of pairs are symmetric: N²·D; the gradient: 2·N²·D
-                     .bytes = 2 * 4 * size,
-                     .prepare = [=] { return triplet_and_gradient(N, D, device); }});
+    cases.push_back(
+        {.name = fmt::format("triplet_and_gradient/{}/N{}_D{}_f32", concat(device), N, D),
+         .bound = Bound::arithmetic,
+         .flops = 3 * n * size,  // the products of pairs are symmetric: N²·D; the gradient: 2·N²·D
+         .bytes = 2 * 4 * size,
+         .prepare = [=] { return triplet_and_gradient(N, D, device); }});
   }
   return cases;
 }

@@ -18,11 +18,17 @@ import tempfile
 import warnings
 
 import numpy as np
+import pandas
 import torch
 
 import libraries
 import report
 
+PREAMBLE = """Written by tests/peers/compare_xai.py: clx-eval --protocol reference beside pytorch-grad-cam, Quantus and scikit-image.
+Maps are compared with pytorch-grad-cam's of the same network and images; the bound is 1e-5 times max|raw|/(range of
+raw), the factor by which min-max normalisation enlarges rounding. Metrics are computed by both sides on the same maps:
+complexity, sparseness, localisation and pixel flipping on pytorch-grad-cam's (given to clx-eval by --maps), continuity
+and contrastivity on ours (saved by --save-maps). Ties of pixel flipping are broken by position on both sides."""
 METHODS = ("GradCAM", "EigenCAM")
 SAME_MAPS = 1e-5  # of every metric, image by image, both sides given the same maps
 MAPS = 1e-5  # of maps, times max|raw|/(range of raw), by which min-max normalisation amplifies rounding
@@ -88,10 +94,9 @@ def photo_case(name, a, work):
 
 
 def columns(folder, name):
-    """The columns of a CSV of clx-eval; an empty cell or "nan" is NaN."""
-    with open(folder / f"{name}_scores.csv") as file:
-        rows = list(csv.DictReader(file))
-    return {key: np.array([float(row[key] or "nan") for row in rows]) for key in rows[0]}
+    """The columns of a CSV of clx-eval, read as the published code reads its own."""
+    table = pandas.read_csv(folder / f"{name}_scores.csv")
+    return {key: table[key].to_numpy() for key in table.columns}
 
 
 class Comparison:
@@ -140,8 +145,9 @@ def finished(raw, size):
     return scale_cam_image(np.maximum(scale_cam_image(np.maximum(raw, 0), size), 0))
 
 
-def compare_maps(c, method, ours, theirs, raw, ratios):
+def compare_maps(c, method, ours, theirs, raw, ratios, which=""):
     """Maps of one method: each image within its bound, or an exception with its cause."""
+    what = f"{method}, map {which}".strip()
     d = np.abs(ours - theirs).max((1, 2))
     flat = raw.reshape(len(raw), -1).astype(np.float64)
     top = np.abs(flat).max(1)
@@ -150,7 +156,7 @@ def compare_maps(c, method, ours, theirs, raw, ratios):
     if method == "EigenCAM":
         other = np.abs(ours - finished(-raw, ours.shape[:0:-1])).max((1, 2))
         flipped = other < d
-        c.number("EigenCAM, same sign", len(d), f"{1 - flipped.mean():.2%}", f"{SIGNS:.0%}", flipped.mean() <= 1 - SIGNS)
+        c.number(f"{what}, same sign", len(d), f"{1 - flipped.mean():.2%}", f"{SIGNS:.0%}", flipped.mean() <= 1 - SIGNS)
     else:
         flipped = np.zeros(len(d), bool)
     for i in np.flatnonzero(d > bound):
@@ -164,49 +170,89 @@ def compare_maps(c, method, ours, theirs, raw, ratios):
         else:
             continue
         allowed[i] = True
-        c.exceptions.append(f"{method} of image {i}: {d[i]:.2g}; {cause}")
-    c.row(f"{method}, map", d, bound, allowed)
+        c.exceptions.append(f"{what}, image {i}: {d[i]:.2g}; {cause}")
+    c.row(what, d, bound, allowed)
+
+
+def channel_curves(case, maps, a, work):
+    """Pixel flipping by channel values, from the interpreter that has Quantus 0.6."""
+    how = dict(arch=case.arch, classes=case.classes, weights=case.weights, step=case.step, channels=3, methods=METHODS)
+    job, result = work / "job.npz", work / "result.npz"
+    np.savez(job, how=json.dumps(how), x=case.x.numpy(), y=case.y, **maps)
+    report.run([a.quantus6, pathlib.Path(libraries.__file__), "flip", job, result])
+    result = np.load(result)
+    assert str(result["version"]).startswith("0.6"), result["version"]
+    return result
 
 
 def compare(case, a, work):
     c, folder = Comparison(case), work / case.name
-    size = len(case.y)
-    report.run([a.bin / "clx-explain", *case.flags, "--eigen-sign", "lapack", "--output-dir", folder / "explain"])
-    flags = [*case.flags, "--eigen-sign", "lapack", "--pf-class", "true", "--pf-step", case.step, "--no-control"]
-    report.run([a.bin / "clx-eval", *flags, "--output-dir", folder / "eval"])
-    our_maps = dict(np.load(folder / "explain" / "maps.npz"))
-    our_curves = dict(np.load(folder / "eval" / "pf_curves.npz"))
-    pf = columns(folder / "eval", "pf")
+    size, model, x, y = len(case.y), case.model, case.x, case.y
+    folder.mkdir(exist_ok=True)
+    noise = np.random.default_rng(7).normal(0, 0.02, x.shape).astype(np.float32)
+    np.save(folder / "noise.npy", noise)
 
-    logits = libraries.predict(case.model, case.x)
+    def evaluate(name, *flags):
+        # One class for everything, and masks as they are: what the protocol says otherwise would need maps of its own.
+        same = ["--coherence-target", "target", "--no-coherence-aug-smooth", "--mask-mode", "clean"]
+        same += ["--zero-coherence", "skip", "--controls", "none", "--pf-step", case.step, "--overwrite"]
+        report.run([a.bin / "clx-eval", *case.flags, "--protocol", "reference", *same, *flags, "--output-dir", folder / name])
+        return folder / name
+
+    own = evaluate("own", "--noise", folder / "noise.npy", "--save-maps")
+    our_maps, pf = dict(np.load(own / "maps.npz")), columns(own, "pf")
+
+    logits = libraries.predict(model, x)
     predicted = logits.argmax(1).numpy()
-    agree = (predicted == pf["pred"]).mean()
-    c.number("predicted class, equal", size, f"{agree:.2%}", "100%", agree == 1)
-    p0 = logits.double().softmax(1).numpy()[np.arange(size), case.y]
-    c.per_image("score before flipping", pf["p0"], p0)
+    c.number("predicted class, equal", size, f"{(predicted == pf['pred']).mean():.2%}", "100%", (predicted == pf["pred"]).all())
+    c.per_image("score before flipping", pf["p0"], logits.double().softmax(1).numpy()[np.arange(size), y])
 
-    cams, their_maps = libraries.Cams(case.model), {}
+    cams, their_maps, raws = libraries.Cams(model), {}, {}
     for method in METHODS:
-        their_maps[method], raw, ratios = cams.explain(method, case.x, predicted)
-        compare_maps(c, method, our_maps[method], their_maps[method], raw, ratios)
+        their_maps[method], raws[method], ratios = cams.explain(method, x, predicted)
+        compare_maps(c, method, our_maps[method], their_maps[method], raws[method], ratios)
 
+    # The library's maps, scored by both sides.
+    np.savez(folder / "their_maps.npz", **their_maps)
+    given = evaluate("given", "--maps", folder / "their_maps.npz")
+    curves = {m: libraries.flip(model, x, y, their_maps[m], case.step) for m in METHODS}
+    our_curves = np.load(given / "pf_curves.npz")
     for method in METHODS:
-        maps = our_maps[method]
+        scored = lambda metric, masks=None: libraries.one_by_one(
+            libraries.quantus_metric(metric), model, x, y, their_maps[method], masks
+        )[:, 0]
         for name in ("Complexity", "Sparseness"):
-            theirs = libraries.one_by_one(libraries.quantus_metric(name), case.model, case.x, case.y, maps)[:, 0]
-            c.per_image(f"{method}, {name.lower()}", columns(folder / "eval", name.lower())[f"{method}_{name}"], theirs)
+            c.per_image(f"{method}, {name.lower()}", columns(given, name.lower())[f"{method}_{name}"], scored(name))
         if case.masks is not None:
             for name, short in (("AttributionLocalisation", "AL"), ("PointingGame", "PG")):
-                metric = libraries.quantus_metric(name)
-                theirs = libraries.one_by_one(metric, case.model, case.x, case.y, maps, case.masks)[:, 0]
-                (ours,) = columns(folder / "eval", f"{method}_{short}").values()
-                c.per_image(f"{method}, {short}", ours, theirs)
-        curves = libraries.flip(case.model, case.x, case.y, maps, case.step)
-        c.row(f"{method}, curve of pixel flipping", np.abs(our_curves[method] - curves).max(1), SAME_MAPS)
-        c.per_image(f"{method}, area of pixel flipping", pf[f"{method}_PF_AUC"], libraries.area(curves))
-        own = np.nanmean(libraries.area(libraries.flip(case.model, case.x, case.y, their_maps[method], case.step)))
-        d = abs(np.nanmean(pf[f"{method}_PF_AUC"]) - own)
-        c.number(f"{method}, mean area of pixel flipping, each with its own maps", size, f"{d:.2g}", FLIPPING, d <= FLIPPING)
+                (ours,) = columns(given, f"{method}_{short}").values()
+                c.per_image(f"{method}, {name}", ours, scored(name, case.masks))
+        c.row(f"{method}, pixel flipping, curve", np.abs(our_curves[method] - curves[method]).max(1), SAME_MAPS)
+        area = libraries.area(curves[method])
+        c.per_image(f"{method}, pixel flipping, area", columns(given, "pf")[f"{method}_PF_AUC"], area)
+        d = abs(np.nanmean(pf[f"{method}_PF_AUC"]) - np.nanmean(area))
+        c.number(f"{method}, pixel flipping, mean area, each with its own maps", size, f"{d:.2g}", FLIPPING, d <= FLIPPING)
+
+    # Our maps of images with noise and of other classes, compared by scikit-image.
+    for method in METHODS:
+        ours = columns(own, "continuity")[f"{method}_SSIM_Continuity"]
+        c.per_image(f"{method}, continuity", ours, libraries.similarity(our_maps[method], our_maps[f"{method}_noisy"]))
+    contrast = columns(own, "contrastivity")
+    theirs = libraries.similarity(our_maps["GradCAM"], our_maps["GradCAM_contrast"])
+    c.per_image("GradCAM, contrastivity", contrast["GradCAM_SSIM_Contrastivity"], theirs)
+    noisy = torch.clamp(x + torch.from_numpy(noise), 0, 1)
+    for method in METHODS:
+        theirs, raw, ratios = cams.explain(method, noisy, predicted)
+        compare_maps(c, method, our_maps[f"{method}_noisy"], theirs, raw, ratios, "with noise")
+    theirs, raw, ratios = cams.explain("GradCAM", x, contrast["contrast_class"])
+    compare_maps(c, "GradCAM", our_maps["GradCAM_contrast"], theirs, raw, ratios, "of another class")
+
+    if a.quantus6:
+        channel = evaluate("channel", "--maps", folder / "their_maps.npz", "--metric", "pixel-flipping", "--pf-mode", "channel")
+        theirs, ours = channel_curves(case, their_maps, a, folder), np.load(channel / "pf_curves.npz")
+        for method in METHODS:
+            d = np.abs(ours[method] - theirs[method]).max(1)
+            c.row(f"{method}, pixel flipping by channels (Quantus 0.6), curve", d, SAME_MAPS)
     return c
 
 
@@ -228,7 +274,7 @@ def main():
         work.mkdir(parents=True, exist_ok=True)
         text = report.preamble(
             "Equal to the libraries",
-            "Written by tests/peers/compare_xai.py. Metrics are computed by both sides on the same maps, ours.",
+            PREAMBLE,
             a.bin,
             ("torch", "grad-cam", "quantus", "scikit-image", "numpy", "opencv-python-headless"),
         )

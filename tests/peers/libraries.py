@@ -180,11 +180,16 @@ def one_by_one(metric, model, x, y, maps, masks=None):
 
 
 def flip(model, x, y, maps, step, channels=1):
-    """The curves (N,S) of pixel flipping: by pixels (Quantus 0.5) or by channel values (0.6)."""
+    """The curves (N,S) of pixel flipping: by pixels (Quantus 0.5) or by channel values (0.6); NaN for maps of zeros."""
     metric = quantus_metric("PixelFlipping", perturb_baseline="black", features_in_step=step)
-    order = ranks(maps, channels)
-    order[~maps.reshape(len(maps), -1).any(1)] = 0
-    return one_by_one(metric, model, x, y, order)
+    order, curves = ranks(maps, channels), []
+    for i in range(0, len(maps), 32):
+        part = slice(i, i + 32)
+        rows = metric(model=model, x_batch=x[part].numpy(), y_batch=y[part], a_batch=order[part], device="cpu")
+        curves.append(np.asarray(rows, np.float64).reshape(len(y[part]), -1))
+    curves = np.concatenate(curves)
+    curves[~maps.reshape(len(maps), -1).any(1)] = np.nan
+    return curves
 
 
 def area(curves):
