@@ -129,9 +129,7 @@ class Training {
     return architecture;
   }
 
-  RunIdentity identity() const {
-    return {model_->description(), o_.optimizer, identity_of(train_), seed_};
-  }
+  RunIdentity identity() const { return {model_->description(), o_.optimizer, identity_of(train_), seed_}; }
 
   // The beginning of the next epoch.
   Position next() const { return {position_.epoch + 1, 0, position_.best, position_.any_best}; }

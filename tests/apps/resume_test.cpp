@@ -129,9 +129,9 @@ TEST_P(KilledRuns, EndAsIfTheyHadNotBeenWhenKilledWhileSaving) {
   must("clx-train", options + into("whole"));
   // While one of the files is written, and just after it has its name.
   for (const auto& [file, times] :
-       {std::pair{".last.state.safetensors.", 2}, std::pair{"last.state.safetensors", 2},
-        std::pair{".last.safetensors.", 3}, std::pair{"last.safetensors", 2},
-        std::pair{".best.safetensors.", 1}}) {
+       {std::pair{".best.safetensors.", 1}, std::pair{".last.state.safetensors.", 2},
+        std::pair{"last.state.safetensors", 2}, std::pair{".last.safetensors.", 3},
+        std::pair{"last.safetensors", 2}}) {
     Arrivals arrivals(root / "killed/seed0/checkpoints");
     kill_while(go_on("killed", options), [&] { EXPECT_TRUE(arrivals.wait(file, times)) << file; });
   }
