@@ -25,8 +25,9 @@ for loss in ce supcon triplet; do
     resume=()
     [[ -e $killed/seed0/config.toml ]] && resume=(--resume)
     "$bin/clx-train" "${options[@]}" --loss "$loss" --output-dir "$killed" "${resume[@]}" >/dev/null &
-    # Up to a fifth of the whole run: less, and it would not get on; more, and it would be done too soon.
-    sleep "$(awk -v span="$span" -v seed="$RANDOM" 'BEGIN { srand(seed); print span / 5000 * rand() }')"
+    # On average as long as it takes to do a share of the work, so that most kills meet a run that is not done.
+    sleep "$(awk -v span="$span" -v kills="$kills" -v seed="$RANDOM" \
+      'BEGIN { srand(seed); print span / 1000 * 1.8 / kills * rand() }')"
     kill -KILL $! 2>/dev/null && done_kills=$((done_kills + 1))
     wait $! 2>/dev/null
   done

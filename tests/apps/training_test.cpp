@@ -187,6 +187,19 @@ TEST_F(Training, ADamagedImageEndsTheRunOrIsReplaced) {
   EXPECT_THAT(done.out, HasSubstr("images replaced"));
 }
 
+TEST_F(Training, ConfigurationsOfTheProjectAreValid) {
+  int found = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(CLX_SOURCE_DIR) / "configs")) {
+    if (entry.path().extension() != ".toml") continue;
+    ++found;
+    must("clx-train", {"--config", entry.path().string(), "--print-config"});
+    // Nothing but the missing data is wrong with it.
+    refuses("clx-train", {"--config", entry.path().string(), "--output-dir", at("new")}, kUsage,
+            {"data-dir: expected"});
+  }
+  EXPECT_EQ(found, 10);
+}
+
 TEST_F(Training, OptionsThatDoNotGoTogetherAreRefused) {
   const auto refused = [&](const Arguments& options, const std::vector<std::string>& parts,
                            int code = kUsage) {
