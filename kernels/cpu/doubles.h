@@ -1,9 +1,10 @@
 // Eight doubles at a time, and their logarithm.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <cstring>
+
+#include "kernels/bf16.h"
 
 namespace clx::kernels {
 
@@ -21,10 +22,20 @@ inline Doubles load_doubles(const float* p) {
   std::memcpy(&v, p, sizeof v);
   return __builtin_convertvector(v, Doubles);
 }
+inline Doubles load_doubles(const bf16* p) {
+  std::uint16_t __attribute__((vector_size(16))) half;
+  std::memcpy(&half, p, sizeof half);
+  using Bits = std::uint32_t __attribute__((vector_size(32)));
+  const Bits bits = __builtin_convertvector(half, Bits) << 16;
+  float __attribute__((vector_size(32))) v;
+  std::memcpy(&v, &bits, sizeof v);
+  return __builtin_convertvector(v, Doubles);
+}
 /// The first n < 8 lanes from memory, zeros after them.
-inline Doubles load_first_doubles(const float* p, int n) {
-  float lanes[kDoubles] = {};
-  std::memcpy(lanes, p, sizeof(float) * static_cast<std::size_t>(n));
+template <class T>
+Doubles load_first_doubles(const T* p, int n) {
+  T lanes[kDoubles] = {};
+  std::memcpy(static_cast<void*>(lanes), p, sizeof(T) * static_cast<std::size_t>(n));
   return load_doubles(lanes);
 }
 

@@ -39,16 +39,11 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     least_kernel(std::int64_t size, int C, const T* x, float* baseline) {
-  CLX_SHARED(float, part, [kThreads / 32]);
   x += blockIdx.x * size;
   float least = INFINITY;
   for (std::int64_t i = threadIdx.x; i < size; i += kThreads)
     least = fminf(least, static_cast<float>(x[i]));
-  least = -warp_max(-least);
-  if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = least;
-  __syncthreads();  // every warp's part is written
-  for (int warp = 0; warp < kThreads / 32; ++warp)
-    least = fminf(least, part[warp]);
+  least = -block_max<kThreads>(-least);
   for (int c = threadIdx.x; c < C; c += kThreads)
     baseline[std::int64_t(blockIdx.x) * C + c] = least;
 }

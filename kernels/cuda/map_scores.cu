@@ -14,18 +14,6 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// The largest value of the block's threads, in every thread.
-__device__ float block_max(float value) {
-  CLX_SHARED(float, part, [kThreads / 32]);
-  value = warp_max(value);
-  if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = value;
-  __syncthreads();  // every warp's part is written
-  for (int warp = 0; warp < kThreads / 32; ++warp)
-    value = fmaxf(value, part[warp]);
-  __syncthreads();  // all parts are read: the next call may write them
-  return value;
-}
-
 __global__ void __launch_bounds__(kThreads) map_scores_kernel(
     int pixels, float threshold, const float* maps, const std::int32_t* ranks, MapScores* scores) {
   const std::int64_t map = std::int64_t(blockIdx.x) * pixels;
@@ -39,7 +27,7 @@ __global__ void __launch_bounds__(kThreads) map_scores_kernel(
   }
   sum = block_sum<kThreads>(sum);
   logs = block_sum<kThreads>(logs);
-  const float largest = block_max(most);
+  const float largest = block_max<kThreads>(most);
   constexpr double kShift = 1e-7;
   double weighted = 0;
   int above = 0;
@@ -84,7 +72,7 @@ __global__ void __launch_bounds__(kThreads) mask_scores_kernel(
   signed_inside = block_sum<kThreads>(signed_inside);
   signed_total = block_sum<kThreads>(signed_total);
   area = block_sum<kThreads>(area);
-  const float largest = block_max(most);
+  const float largest = block_max<kThreads>(most);
   int hits = 0, top = 0;
   for (int i = threadIdx.x; i < pixels; i += kThreads) {
     if (masks[map + i] == 0) continue;
