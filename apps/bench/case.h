@@ -36,6 +36,7 @@ std::vector<Case> elementwise_cases(Device device);
 std::vector<Case> product_cases(Device device);
 std::vector<Case> head_cases(Device device);
 std::vector<Case> supcon_cases(Device device);
+std::vector<Case> triplet_cases(Device device);
 std::vector<Case> augment_cases(Device device);
 /// Whole training steps and inference; none on the emulator.
 std::vector<Case> network_cases(Device device);
