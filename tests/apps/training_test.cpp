@@ -5,6 +5,7 @@
 #include "runtime/io/safetensors.h"
 #include "tests/apps/tiny_run.h"
 #include "tests/nn/image_folder.h"
+#include "tests/paths.h"
 
 namespace clx {
 namespace {
@@ -189,7 +190,7 @@ TEST_F(Training, ADamagedImageEndsTheRunOrIsReplaced) {
 
 TEST_F(Training, ConfigurationsOfTheProjectAreValid) {
   int found = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(fs::path(CLX_SOURCE_DIR) / "configs")) {
+  for (const auto& entry : fs::recursive_directory_iterator(tests::source_dir() / "configs")) {
     if (entry.path().extension() != ".toml") continue;
     ++found;
     must("clx-train", {"--config", entry.path().string(), "--print-config"});
