@@ -66,8 +66,8 @@ def their_losses(a, kind, size):
     return (float(found[1]), float(found[2])) if found else None
 
 
-def spread(values):
-    return f"{min(values):.3g} … {max(values):.3g}"
+def spread(values, form=".3g"):
+    return f"{min(values):{form}} … {max(values):{form}}"
 
 
 def losses(a):
@@ -122,9 +122,9 @@ def pipelines(a):
             [
                 what,
                 f"{report.median(rate):.0f}",
-                spread(rate),
+                spread(rate, ".0f"),
                 f"{report.median(them[theirs]):.0f}",
-                spread(them[theirs]),
+                spread(them[theirs], ".0f"),
                 f"{ratio:.1f}×",
                 f"{target}×" if target else "",
             ]
