@@ -51,6 +51,9 @@ class EmulatorErrors : public testing::Test {
 #define REQUIRE_RACE_BUILD() \
   if (!emulator::detects_races()) GTEST_SKIP() << "only a build with CLX_RACE=ON can see this one"
 
+#define REQUIRE_HOPPER() \
+  if (compute_capability(gpu_) < 90) GTEST_SKIP() << "the layer is that of an older GPU"
+
 TEST_F(EmulatorErrors, DivergentBarrier) {
   expect_reported(report(divergent_barrier, 1, 128, 0, x_.data()), "divergent __syncthreads");
 }
@@ -213,21 +216,25 @@ TEST_F(EmulatorErrors, NamedBarrierWithUnequalCounts) {
 }
 
 TEST_F(EmulatorErrors, MbarrierPhaseThatNeverEnds) {
+  REQUIRE_HOPPER();
   const auto text = report(waits_for_a_phase_that_never_ends, 1, 32, 0, x_.data());
   expect_reported(text, "deadlock");
   expect_reported(text, "32 thread(s), the first is 0: mbarrier wait at");
 }
 
 TEST_F(EmulatorErrors, MbarrierBeforeItsInit) {
+  REQUIRE_HOPPER();
   expect_reported(report(uses_an_mbarrier_before_its_init, 1, 32, 0, x_.data()), "not initialised");
 }
 
 TEST_F(EmulatorErrors, MissingProxyFence) {
+  REQUIRE_HOPPER();
   REQUIRE_RACE_BUILD();
   expect_reported(report(missing_proxy_fence, 1, 128, 2 * 8192, x_.data()), "missing fence.proxy.async");
 }
 
 TEST_F(EmulatorErrors, AccumulatorsHoldNaNBeforeTheWait) {
+  REQUIRE_HOPPER();
   schedule(emulator::Order::forward, emulator::Async::late);
   report(missing_wgmma_wait, 1, 128, 2 * 8192, x_.data());
   EXPECT_TRUE(std::isnan(x_.to_host()[0]));
@@ -245,6 +252,7 @@ TEST_F(EmulatorErrors, LaunchWithAnImpossibleShape) {
 }
 
 TEST_F(EmulatorErrors, ExceptionInAKernel) {
+  if (emulator::runs_compiled()) GTEST_SKIP() << "nvcc does not compile it";
   expect_reported(report(throws, 1, 32, 0, x_.data()), "no exceptions on a device");
 }
 

@@ -212,9 +212,11 @@ __global__ void too_much_shared(float* x) {
   x[threadIdx.x] = s[threadIdx.x];
 }
 
+#ifndef __CUDACC__
 __global__ void throws(float*) {
   throw std::runtime_error("no exceptions on a device");
 }
+#endif
 
 // Right: waits for a flag politely, so that the writer gets its turn.
 __global__ void polite_spin(volatile int* flag, float* x) {
