@@ -50,7 +50,8 @@ bool of_head(const std::string& name) {
 
 }  // namespace
 
-Tensor features_of(Model& model, const data::Dataset& set, Device device, int batch_size) {
+Tensor features_of(
+    Model& model, const data::Dataset& set, Device device, int batch_size, data::OnBadImage on_bad) {
   const NoGrad no_grad;
   const Evaluating evaluating(model);
   data::BatchLoader loader(set, {.batch_size = batch_size,
@@ -58,7 +59,8 @@ Tensor features_of(Model& model, const data::Dataset& set, Device device, int ba
                                  .augment = {.mean = model.trained_on().mean,
                                              .std = model.trained_on().std,
                                              .dtype = model.input_dtype()},
-                                 .device = device});
+                                 .device = device,
+                                 .on_bad = on_bad});
   std::vector<float> all;
   std::int64_t D = 0;
   for (std::int64_t b = 0; b < loader.batches(); ++b) {

@@ -242,6 +242,13 @@ std::vector<std::string> Options::names() const {
   return all;
 }
 
+std::vector<std::string> Options::declared() const {
+  std::vector<std::string> all;
+  for (const Option& option : table_)
+    all.push_back(option.name_);
+  return all;
+}
+
 bool Options::given(std::string_view name) const {
   const Option* option = find(name);
   CLX_CHECK(option, "options: expected a declared name, got ", name);

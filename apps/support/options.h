@@ -48,7 +48,7 @@ class Options {
   Option& positional(std::string name, T* target, std::string help);
 
   /// When option `from` is given, `file(its text)` names a config file of another program whose values
-  /// become the defaults of `names` here. Its other keys are ignored.
+  /// become the defaults of `names` here. Its other keys are ignored; an empty path is none.
   void inherit(std::string from,
                std::vector<std::string> names,
                std::function<std::filesystem::path(const std::string&)> file);
@@ -66,6 +66,9 @@ class Options {
   std::string to_toml() const;
 
   std::string help() const;
+
+  /// All that were declared, in that order.
+  std::vector<std::string> declared() const;
 
  private:
   struct Raw;  // the command line, split but not yet interpreted

@@ -99,7 +99,8 @@ void Options::read_inherited() {
     std::string text = from->literal_();
     if (from->kind_ == ValueKind::text) text = **toml::parse(fmt::format("v = {}", text))["v"].as_string();
     if (text.empty()) continue;  // as a printed configuration says that none is named
-    read_config(inherited.file(text), Option::Source::inherited, &inherited.names);
+    const std::filesystem::path file = inherited.file(text);
+    if (!file.empty()) read_config(file, Option::Source::inherited, &inherited.names);
   }
 }
 

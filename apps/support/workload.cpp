@@ -78,7 +78,9 @@ std::unique_ptr<nn::Model> make_model(const ArchitectureOptions& architecture,
   auto model = nn::make_model(architecture.arch,
                               {.classes = static_cast<int>(set.class_names.size()),
                                .width = architecture.width,
-                               .shortcut = architecture.shortcut},
+                               .shortcut = architecture.shortcut,
+                               .head = architecture.head,
+                               .projection = architecture.projection},
                               seed, device, precision);
   model->set_trained_on(set.info());
   return model;

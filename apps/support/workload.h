@@ -35,6 +35,8 @@ struct ArchitectureOptions {
   std::string arch = "resnet20";
   double width = 1;
   nn::Shortcut shortcut = nn::Shortcut::subsample;
+  nn::Head head = nn::Head::classifier;
+  int projection = 128;  // outputs of a projection head
 };
 
 /// Declares --arch, --width and --shortcut in the current group.

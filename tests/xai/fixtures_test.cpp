@@ -11,6 +11,7 @@
 #include "runtime/ops/pool.h"
 #include "runtime/ops/relu.h"
 #include "runtime/ops/softmax.h"
+#include "tests/paths.h"
 #include "xai/explain/cam.h"
 #include "xai/explain/eigen_cam.h"
 #include "xai/explain/grad_cam.h"
@@ -27,7 +28,7 @@ constexpr double kTolerance = 1e-5;
 constexpr int kSize = 28;
 
 const Tensor& fixture(const std::string& name) {
-  static const auto all = io::read_npz(CLX_SOURCE_DIR "/tests/fixtures/xai.npz");
+  static const auto all = io::read_npz(tests::fixture("xai.npz"));
   return all.at(name);
 }
 
