@@ -48,6 +48,18 @@ bool of_head(const std::string& name) {
   return std::ranges::any_of(heads, [&](const char* head) { return name.starts_with(head); });
 }
 
+template <class Counts>
+std::string hash_of(Model& model, Counts&& counts) {
+  Fnv1a hash;
+  model.visit([&](const Entry& entry) {
+    if (entry.role == Role::counter || !counts(entry.name)) return;
+    const std::vector<float> values = entry.tensor->to_host();
+    hash.add(entry.name.data(), entry.name.size());
+    hash.add(values.data(), values.size() * sizeof(float));
+  });
+  return hash.text();
+}
+
 }  // namespace
 
 Tensor features_of(
@@ -74,14 +86,11 @@ Tensor features_of(
 }
 
 std::string encoder_hash(Model& model) {
-  Fnv1a hash;
-  model.visit([&](const Entry& entry) {
-    if (entry.role == Role::counter || of_head(entry.name)) return;
-    const std::vector<float> values = entry.tensor->to_host();
-    hash.add(entry.name.data(), entry.name.size());
-    hash.add(values.data(), values.size() * sizeof(float));
-  });
-  return hash.text();
+  return hash_of(model, [](const std::string& name) { return !of_head(name); });
+}
+
+std::string model_hash(Model& model) {
+  return hash_of(model, [](const std::string&) { return true; });
 }
 
 }  // namespace clx::nn

@@ -26,4 +26,7 @@ Tensor features_of(Model& model,
 /// FNV-1a, 64 bits, of names and values in the order of visit(): against mistakes, not attacks.
 std::string encoder_hash(Model& model);
 
+/// The same of all weights and running statistics, the head's too.
+std::string model_hash(Model& model);
+
 }  // namespace clx::nn

@@ -59,7 +59,7 @@ struct ModelOptions {
   std::vector<float> mean, std;  // of pixels in [0,1]; default: the data set's
   // For encoders, and in the place of a classifier's own head:
   std::filesystem::path probe{};       // default, for encoders only: linear_classifier beside the checkpoint
-  std::string probe_input = "fitted";  // fitted, normalized or raw features
+  std::string probe_input = "fitted";  // fitted, normalized, raw or reference
 };
 
 /// Declares --run, --checkpoint, --arch, … in the group "Model".

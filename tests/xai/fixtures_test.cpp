@@ -96,15 +96,15 @@ TEST_P(CamFixturesOf, GradientsAreThoseOfPyTorch) {
 }
 
 TEST_P(CamFixturesOf, GradCamIsTheLibrarys) {
-  const Tensor raw = grad_cam(fixture("activation_" + layer_), fixture("gradient_" + name_));
-  expect_fixture(raw, "grad_cam_raw_" + name_, 1e-7);
-  expect_fixture(finish_maps(raw, kSize, kSize), "grad_cam_" + name_);
+  const CamMaps cam = grad_cam(fixture("activation_" + layer_), fixture("gradient_" + name_), kSize, kSize);
+  expect_fixture(cam.raw, "grad_cam_raw_" + name_, 1e-7);
+  expect_fixture(cam.maps, "grad_cam_" + name_);
 }
 
 TEST(CamFixtures, ClosedFormOfTheLastLayerIsTheLibrarys) {
-  const Tensor raw = grad_cam_linear_head(fixture("activation_relu2"), fixture("head"),
-                                          fixture("classes_linear").to_host<std::int32_t>());
-  expect_fixture(finish_maps(raw, kSize, kSize), "grad_cam_linear_relu2");
+  const CamMaps cam = grad_cam_linear_head(fixture("activation_relu2"), {fixture("head")},
+                                           fixture("classes_linear").to_host<std::int32_t>(), kSize, kSize);
+  expect_fixture(cam.maps, "grad_cam_linear_relu2");
 }
 
 TEST(CamFixtures, EigenCamHasTheLibrarysSign) {
