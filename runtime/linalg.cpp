@@ -32,17 +32,4 @@ std::vector<double> first_right_singular_vector(int rows, int cols, const std::v
   return v;
 }
 
-std::vector<double> largest_eigenvector(int n, const std::vector<double>& a, double* eigenvalue) {
-  const auto size = static_cast<std::size_t>(n);
-  CLX_CHECK(n > 0 && a.size() == size * size, "eigenvector: expected a matrix of ", n, "×", n);
-  CLX_CHECK(std::all_of(a.begin(), a.end(), [](double v) { return std::isfinite(v); }),
-            "eigenvector: expected finite values");
-  openblas_set_num_threads(1);
-  std::vector<double> vectors = a, w(size);
-  const int info = LAPACKE_dsyev(LAPACK_COL_MAJOR, 'V', 'U', n, vectors.data(), n, w.data());
-  CLX_CHECK(info == 0, "eigenvector: dsyev did not converge (info ", info, ")");
-  *eigenvalue = w.back();
-  return {vectors.end() - n, vectors.end()};
-}
-
 }  // namespace clx

@@ -12,10 +12,4 @@ namespace clx {
 /// Notes     One BLAS thread, so that the sign does not depend on the machine's cores. O(rows·cols²).
 std::vector<double> first_right_singular_vector(int rows, int cols, const std::vector<float>& x);
 
-/// The eigenvector of the largest eigenvalue of the symmetric matrix A (n × n, row-major), unit length,
-/// sign arbitrary but fixed; the eigenvalue is stored in *eigenvalue.
-///
-/// Throws    Error if dsyev does not converge or A is not finite
-std::vector<double> largest_eigenvector(int n, const std::vector<double>& a, double* eigenvalue);
-
 }  // namespace clx

@@ -36,7 +36,9 @@ std::vector<Case> elementwise_cases(Device device);
 std::vector<Case> product_cases(Device device);
 std::vector<Case> head_cases(Device device);
 std::vector<Case> supcon_cases(Device device);
+std::vector<Case> triplet_cases(Device device);
 std::vector<Case> augment_cases(Device device);
+std::vector<Case> xai_cases(Device device);
 /// Whole training steps and inference; none on the emulator.
 std::vector<Case> network_cases(Device device);
 /// Batches of images of a folder (as of --dataset folder), read by as many threads as compute; none without

@@ -41,5 +41,19 @@ __device__ T block_sum(T value) {
   return value;
 }
 
+/// The largest value of the threads of a block, in every thread; NaN only if all are.
+template <int kThreads>
+__device__ float block_max(float value) {
+  static_assert(kThreads % 32 == 0 && kThreads <= 1024);
+  CLX_SHARED(float, part, [kThreads / 32]);
+  value = warp_max(value);
+  if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = value;
+  __syncthreads();  // every warp's part is written
+  for (int warp = 0; warp < kThreads / 32; ++warp)
+    value = fmaxf(value, part[warp]);
+  __syncthreads();  // all parts are read: the next call may write them
+  return value;
+}
+
 }  // namespace
 }  // namespace clx::kernels

@@ -72,6 +72,8 @@ TEST(FinishMaps, EqualsTheLibraryAt32) {
   EXPECT_NEAR(mean(m2), 0.30514875, kTolerance);
   EXPECT_EQ(zeros(m2), 160);
   EXPECT_NEAR(at(m2, 0, 0), 0.59540921f, kTolerance);
+  EXPECT_NEAR(at(m2, 4, 4), 0.54575819f, kTolerance);
+  EXPECT_NEAR(at(m2, 16, 16), 0.40852368f, kTolerance);
   EXPECT_NEAR(at(m2, 10, 8), 0.64354461f, kTolerance);
   EXPECT_EQ(first_maximum(m2), std::make_pair(28, 0));
 }
@@ -116,6 +118,15 @@ TEST(EigenCam, EqualsNumpyWithItsSign) {
   const Tensor m = finish_maps(raw, 32, 32);
   EXPECT_NEAR(mean(m), 0.23201908, kTolerance);
   EXPECT_EQ(zeros(m), 128);
+
+  double squares = 0;
+  Tensor opposite(raw.shape());
+  for (int i = 0; i < 16; ++i) {
+    squares += static_cast<double>(raw.data()[i]) * static_cast<double>(raw.data()[i]);
+    opposite.mutable_data()[i] = -raw.data()[i];
+  }
+  EXPECT_NEAR(std::sqrt(squares), 3.6062622, 1e-5);  // the first singular value
+  EXPECT_NEAR(mean(finish_maps(opposite, 32, 32)), 0.28623856, kTolerance);
 }
 
 TEST(EigenCam, SignsDifferOnlyInSign) {
@@ -178,6 +189,8 @@ TEST(RandomMaps, DependOnSeedAndSampleOnly) {
 TEST(Overlay, EqualsShowCamOnImage) {
   EXPECT_EQ(jet(0), (std::array<std::uint8_t, 3>{0, 0, 128}));
   EXPECT_EQ(jet(128), (std::array<std::uint8_t, 3>{130, 255, 126}));
+  EXPECT_EQ(jet(96), (std::array<std::uint8_t, 3>{2, 255, 254}));
+  EXPECT_EQ(jet(159), (std::array<std::uint8_t, 3>{254, 255, 1}));
   EXPECT_EQ(jet(255), (std::array<std::uint8_t, 3>{128, 0, 0}));
   const auto out = overlay({0, 0, 0, 255, 255, 255}, {0.0f, 1.0f});
   EXPECT_EQ(out, (std::vector<std::uint8_t>{0, 0, 85, 255, 169, 169}));

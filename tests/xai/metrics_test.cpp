@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "runtime/check.h"
+#include "runtime/ops/softmax.h"
 #include "tests/xai/maps.h"
 #include "xai/explain/cam.h"
 #include "xai/metrics/coherence.h"
 #include "xai/metrics/complexity.h"
 #include "xai/metrics/pixel_flipping.h"
+#include "xai/metrics/ssim.h"
 
 namespace clx::xai {
 namespace {
@@ -32,7 +34,7 @@ Tensor blob_mask() {
       mask.mutable_data<std::uint8_t>()[8 * i + j] = 255;
   return mask;
 }
-Tensor all_zero() {
+Tensor all_zero_map() {
   return Tensor::zeros({1, 8, 8});
 }
 
@@ -45,6 +47,41 @@ TEST(Complexity, EqualsQuantus) {
 
 TEST(Complexity, OfAUniformMapIsTheLogarithmOfItsSize) {
   EXPECT_NEAR(complexity(Tensor::full({1, 8, 8}, 0.3f))[0], std::log(64.0), 1e-12);
+}
+
+TEST(Complexity, OfMapsOfTwoSizesIsComparableWhenNormalized) {
+  for (const int n : {8, 12})
+    EXPECT_NEAR(complexity(Tensor::full({1, n, n}, 0.3f), {.normalized = true})[0], 1, 1e-12);
+}
+
+TEST(EffectiveComplexity, EqualsQuantus) {
+  EXPECT_EQ(effective_complexity(m1())[0], 960);
+  EXPECT_EQ(effective_complexity(m2())[0], 864);
+  EXPECT_EQ(effective_complexity(finish_maps(map7(), 224, 224))[0], 31232);
+}
+
+TEST(AllZero, FlagsMapsWithoutAnyValue) {
+  Tensor maps = Tensor::zeros({3, 8, 8});
+  maps.mutable_data()[70] = -1e-30f;
+  EXPECT_EQ(all_zero(maps), (std::vector<std::uint8_t>{1, 0, 1}));
+}
+
+TEST(Ssim, EqualsScikitImage) {
+  const auto transposed = [](const Tensor& m) {
+    Tensor t(m.shape());
+    for (int i = 0; i < 32; ++i)
+      for (int j = 0; j < 32; ++j)
+        t.mutable_data()[32 * i + j] = m.data()[32 * j + i];
+    return t;
+  };
+  EXPECT_NEAR(ssim(m1(), m2())[0], -0.05629401, 1e-6);
+  EXPECT_NEAR(ssim(m1(), transposed(m1()))[0], 0.05609596, 1e-6);
+  const Tensor a = raw_map(8, 8, [](int i, int j) { return (8 * i + j) / 63.0; }),
+               b = raw_map(8, 8, [](int i, int j) { return (8 * j + i) / 63.0; });
+  EXPECT_NEAR(ssim(a, b, {.data_range = 1})[0], 0.24813001, 1e-6);
+  EXPECT_EQ(ssim(all_zero_map(), all_zero_map())[0], 1);
+  EXPECT_THROW(ssim(a, m1()), Error);
+  EXPECT_THROW(ssim(Tensor::zeros({1, 6, 9}), Tensor::zeros({1, 6, 9})), Error);
 }
 
 TEST(Sparseness, EqualsQuantus) {
@@ -66,6 +103,11 @@ TEST(Coherence, EqualsQuantus) {
   EXPECT_EQ(pointing_game(m7, centre_mask(224))[0], 0);
 }
 
+TEST(Coherence, HasRankAndMassAccuracy) {
+  EXPECT_NEAR(relevance_rank_accuracy(blob(), blob_mask())[0], 0.66666667, kTolerance);
+  EXPECT_NEAR(relevance_mass_accuracy(blob(), blob_mask())[0], 0.86666667, kTolerance);
+}
+
 TEST(PointingGame, AnyOfTiedMaximaCounts) {
   const Tensor map = raw_map(8, 8, [](int i, int j) { return (i == 0 && j == 0) || (i == 4 && j == 4); });
   EXPECT_EQ(pointing_game(map, blob_mask())[0], 1);
@@ -73,9 +115,9 @@ TEST(PointingGame, AnyOfTiedMaximaCounts) {
 
 TEST(Metrics, OfAZeroMapOrAnEmptyMaskAreNaN) {
   const Tensor nothing = Tensor::zeros({1, 8, 8}, kCpu, DType::u8);
-  EXPECT_TRUE(std::isnan(complexity(all_zero())[0]));
-  EXPECT_TRUE(std::isnan(sparseness(all_zero())[0]));
-  EXPECT_TRUE(std::isnan(pointing_game(all_zero(), blob_mask())[0]));
+  EXPECT_TRUE(std::isnan(complexity(all_zero_map())[0]));
+  EXPECT_TRUE(std::isnan(sparseness(all_zero_map())[0]));
+  EXPECT_TRUE(std::isnan(pointing_game(all_zero_map(), blob_mask())[0]));
   EXPECT_TRUE(std::isnan(pointing_game(blob(), nothing)[0]));
   EXPECT_TRUE(std::isnan(attribution_localisation(blob(), nothing)[0]));
 }
@@ -125,14 +167,85 @@ TEST(PixelFlipping, EqualsQuantus) {
   EXPECT_NEAR(pf.auc[0], 0.22865273, 1e-6);
 }
 
+// Equal values of the three planes in the order of the flat channels-first index; the library's own order is
+// numpy's, and agrees after every third step.
+TEST(PixelFlipping, OfSingleChannelsEqualsQuantus) {
+  const PixelFlipping pf = pixel_flipping(toy_classifier, toy_image(), toy_map(), {1},
+                                          {.pixels_per_step = 4, .mode = FlipMode::channel});
+  EXPECT_EQ(pf.steps, 12);
+  const double curve[] = {0.395523, 0.286476, 0.345757, 0.315263, 0.227476, 0.288580,
+                          0.281541, 0.219003, 0.164093, 0.186644, 0.164460, 0.120813};
+  for (std::size_t s = 0; s < 12; ++s)
+    EXPECT_NEAR(pf.curves[s], curve[s], 1e-6);
+  EXPECT_NEAR(pf.auc[0], 0.24886029, 1e-6);
+}
+
+TEST(PixelFlipping, HasThreeAreas) {
+  const PixelFlipping pf =
+      pixel_flipping(toy_classifier, toy_image(), toy_map(), {1}, {.pixels_per_step = 4});
+  EXPECT_NEAR(pf.auc_with_p0[0], (0.428112 / 2 + 0.345757 + 0.288580 + 0.164093 + 0.120813 / 2) / 4, 1e-6);
+  EXPECT_NEAR(pf.auc_over_p0[0], 0.22865273 / 0.428112, 2e-6);
+}
+
+TEST(PixelFlipping, TakesItsBaselineFromTheOption) {
+  const Tensor x = toy_image();
+  const auto black_score = [&](FlipBaseline baseline, const std::vector<float>& values) {
+    return pixel_flipping(toy_classifier, x, toy_map(), {1},
+                          {.pixels_per_step = 8, .baseline = baseline, .values = values})
+        .curves[1];
+  };
+  const auto score_of = [](const std::vector<float>& colour) {
+    Tensor image({1, 4, 4, 3});
+    for (std::size_t i = 0; i < 48; ++i)
+      image.mutable_data()[i] = colour[i % 3];
+    return static_cast<double>(softmax(toy_classifier(image)).data()[1]);
+  };
+  std::vector<double> mean(3);
+  for (std::size_t i = 0; i < 48; ++i)
+    mean[i % 3] += static_cast<double>(x.data()[i]) / 16;
+  EXPECT_NEAR(black_score(FlipBaseline::zero, {}), score_of({0, 0, 0}), 1e-6);
+  EXPECT_NEAR(black_score(FlipBaseline::image_min, {}), score_of({-0.9961646f, -0.9961646f, -0.9961646f}),
+              1e-6);
+  EXPECT_NEAR(black_score(FlipBaseline::mean, {}), score_of({mean.begin(), mean.end()}), 1e-6);
+  EXPECT_NEAR(black_score(FlipBaseline::true_black, {-2, -1, 1}), score_of({-2, -1, 1}), 1e-6);
+  EXPECT_NEAR(black_score(FlipBaseline::value, {0.5f}), score_of({0.5f, 0.5f, 0.5f}), 1e-6);
+  EXPECT_EQ(parse_flip_baseline("true-black"), FlipBaseline::true_black);
+  EXPECT_EQ(parse_flip_mode("channel"), FlipMode::channel);
+}
+
 TEST(PixelFlipping, DoesNotDependOnTheBatchSize) {
-  const auto with = [](int batch) {
+  const auto with = [](int batch, std::int64_t max_memory) {
     return pixel_flipping(toy_classifier, toy_image(), toy_map(), {1},
-                          {.pixels_per_step = 2, .batch_size = batch})
+                          {.pixels_per_step = 2, .batch_size = batch, .max_memory = max_memory})
         .curves;
   };
-  EXPECT_EQ(with(1), with(3));
-  EXPECT_EQ(with(1), with(100));
+  const std::vector<double> expected = with(1, 1);
+  EXPECT_EQ(with(3, 1), expected);
+  EXPECT_EQ(with(100, 1), expected);
+  EXPECT_EQ(with(0, 1), expected);
+  EXPECT_EQ(with(0, 4000), expected);
+}
+
+TEST(PixelFlipping, KeepsItsBatchesWithinTheMemory) {
+  std::int64_t largest = 0, calls = 0;
+  const auto classifier = [&](const Tensor& images) {
+    largest = std::max(largest, images.dim(0));
+    ++calls;
+    return toy_classifier(images);
+  };
+  const auto run = [&](std::int64_t max_memory) {
+    largest = calls = 0;
+    pixel_flipping(classifier, toy_image(), toy_map(), {1}, {.pixels_per_step = 1, .max_memory = max_memory});
+  };
+  run(1);
+  EXPECT_EQ(largest, 1);
+  EXPECT_EQ(calls, 17);
+  run(1 << 30);
+  EXPECT_EQ(largest, 16);
+  EXPECT_EQ(calls, 2);
+  run(8192);  // an image and its scores take 192 + 12 bytes, rounded up by the allocator
+  EXPECT_GT(largest, 1);
+  EXPECT_LE(largest, 8192 / 204);
 }
 
 TEST(PixelFlipping, OfAZeroMapIsNaN) {
@@ -150,7 +263,10 @@ TEST(PixelFlipping, RefusesWhatItCannotDo) {
   EXPECT_THROW(run(toy_map(), {1, 2}, {}), Error);
   EXPECT_THROW(run(toy_map(), {7}, {}), Error);
   EXPECT_THROW(run(blob(), {1}, {}), Error);
-  EXPECT_THROW(run(toy_map(), {1}, {.batch_size = 0}), Error);
+  EXPECT_THROW(run(toy_map(), {1}, {.batch_size = -1}), Error);
+  EXPECT_THROW(run(toy_map(), {1}, {.max_memory = 0}), Error);
+  EXPECT_THROW(run(toy_map(), {1}, {.baseline = FlipBaseline::true_black, .values = {0, 1}}), Error);
+  EXPECT_THROW(parse_flip_mode("patch"), Error);
   EXPECT_THROW(parse_flip_baseline("black"), Error);
 }
 

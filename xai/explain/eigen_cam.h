@@ -25,8 +25,8 @@ EigenSign parse_eigen_sign(std::string_view text);
 /// Gradient  none
 /// Throws    Error if activation is not (N,h,w,C)
 /// Notes     `lapack` runs the full singular value decomposition on the host; the other signs use the
-///           (h·w)² Gram matrix X·Xᵀ, whose first eigenvector times σ₁ is the same projection. NaN
-///           activations count as 0.
+///           Gram matrix X·Xᵀ on the device (runtime/ops/principal_component.h), whose first eigenvector
+///           times σ₁ is the same projection. NaN activations count as 0.
 /// Source    Muhammad & Yeasin 2020, arXiv:2008.00299, §III. Differs from the paper: the channels are
 ///           centred (as in pytorch-grad-cam 1.5.5), and finish_maps drops the negative half
 Tensor eigen_cam(const Tensor& activation, EigenSign sign);

@@ -14,7 +14,8 @@ std::array<std::uint8_t, 3> jet(int i) {
     return static_cast<std::uint8_t>(
         std::nearbyint(std::clamp(382.5 - std::abs(level - 255 * centre), 0.0, 255.0)));
   };
-  return {channel(3), channel(2), channel(1)};
+  // The last step of OpenCV's blue, 1.5 of 255, is rounded down.
+  return {channel(3), channel(2), i == 159 ? std::uint8_t{1} : channel(1)};
 }
 
 std::vector<std::uint8_t> overlay(const std::vector<std::uint8_t>& image,

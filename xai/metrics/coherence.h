@@ -1,4 +1,4 @@
-// Whether an explanation lies on the object: pointing game and attribution localisation.
+// Whether an explanation lies on the object: pointing game, attribution localisation, relevance accuracies.
 #pragma once
 
 #include <vector>
@@ -25,5 +25,23 @@ std::vector<double> pointing_game(const Tensor& maps, const Tensor& masks);
 /// Notes     NaN for an empty mask and for a map that is zero everywhere.
 /// Source    Kohlbrenner et al. 2020, arXiv:1910.09840, eq. 8 (μ); Quantus' AttributionLocalisation
 std::vector<double> attribution_localisation(const Tensor& maps, const Tensor& masks);
+
+/// Of the |mask| pixels with the largest values, the share that lies on the object; ties in raster order.
+///
+/// Shapes    maps (N,H,W) f32, masks (N,H,W) u8, object where not 0 → N values
+/// Range     [0,1]; higher is better
+/// Throws    Error if shapes differ
+/// Notes     NaN for an empty mask and for a map that is zero everywhere.
+/// Source    Arras et al. 2022, arXiv:2003.07258, eq. 2; Quantus' RelevanceRankAccuracy
+std::vector<double> relevance_rank_accuracy(const Tensor& maps, const Tensor& masks);
+
+/// The share of signed attribution on the object: Σ_{mask} a / Σ a.
+///
+/// Shapes    maps (N,H,W) f32, masks (N,H,W) u8, object where not 0 → N values
+/// Range     [0,1] for maps without negative values, else unbounded; higher is better
+/// Throws    Error if shapes differ
+/// Notes     NaN for an empty mask and for a map that is zero everywhere.
+/// Source    Arras et al. 2022, arXiv:2003.07258, eq. 1; Quantus' RelevanceMassAccuracy
+std::vector<double> relevance_mass_accuracy(const Tensor& maps, const Tensor& masks);
 
 }  // namespace clx::xai

@@ -2,73 +2,123 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 
+#include "runtime/allocator.h"
 #include "runtime/autograd.h"
-#include "runtime/ops/convert.h"
-#include "runtime/ops/softmax.h"
+#include "runtime/ops/flip.h"
+#include "runtime/ops/map_scores.h"
+#include "runtime/ops/rank.h"
 #include "xai/require_maps.h"
 
 namespace clx::xai {
 namespace {
 
-// Pixels from the most to the least important.
-std::vector<int> removal_order(const float* map, std::int64_t pixels) {
-  std::vector<int> order(static_cast<std::size_t>(pixels));
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [map](int a, int b) { return map[a] > map[b]; });
-  return order;
+FlipSteps steps_of(const Tensor& images, const PixelFlippingOptions& options) {
+  const std::int64_t pixels = images.dim(1) * images.dim(2),
+                     values = options.mode == FlipMode::channel ? pixels * images.dim(3) : pixels;
+  const std::int64_t per_step = options.pixels_per_step ? options.pixels_per_step : images.dim(2);
+  CLX_CHECK(per_step > 0 && pixels % per_step == 0 && values / per_step > 1,
+            "pixel_flipping: expected pixels per step to divide ", pixels, " into at least 2 steps, got ",
+            per_step);
+  return {values / per_step, per_step};
 }
 
-// Collects perturbed images and scores them batch by batch.
-class Scorer {
+Tensor baseline_of(const Tensor& images, const PixelFlippingOptions& options) {
+  const std::int64_t N = images.dim(0), C = images.dim(3);
+  switch (options.baseline) {
+    case FlipBaseline::image_min:
+      return flip_baseline(images, FlipValue::least);
+    case FlipBaseline::mean:
+      return flip_baseline(images, FlipValue::mean);
+    case FlipBaseline::zero:
+      return Tensor::zeros({N, C}, images.device());
+    default:
+      break;
+  }
+  const std::size_t given = options.values.size();
+  CLX_CHECK(given == 1 || given == static_cast<std::size_t>(C), "pixel_flipping: expected 1 or ", C,
+            " values for the baseline, got ", given);
+  std::vector<float> values(static_cast<std::size_t>(N * C));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = options.values[given == 1 ? 0 : i % given];
+  return Tensor::from_host({N, C}, values, images.device());
+}
+
+// Scores of the list of flipped images, batch by batch.
+class Curves {
  public:
-  Scorer(const Classifier& classifier, const Tensor& like, std::int64_t batch_size)
-      : classifier_(classifier), device_(like.device()), dtype_(like.dtype()) {
-    const std::int64_t image = like.size() / like.dim(0);
-    images_ = Tensor({batch_size, like.dim(1), like.dim(2), like.dim(3)});
-    image_size_ = image;
-  }
+  Curves(const Classifier& classifier,
+         const Tensor& images,
+         const Tensor& maps,
+         const std::vector<std::int32_t>& classes,
+         const PixelFlippingOptions& options)
+      : classifier_(classifier),
+        images_(images.detach()),
+        steps_(steps_of(images, options)),
+        ranks_(rank_maps(maps, {.channels = options.mode == FlipMode::channel ? channels() : 1})),
+        baseline_(baseline_of(images_, options)),
+        hosted_(classes),
+        classes_(Tensor::from_host({images.dim(0)}, classes, images.device())),
+        scores_({images.dim(0), steps_.steps + 1}, images.device()) {}
 
-  void add(const std::vector<float>& image, std::int32_t target, double* score) {
-    std::copy(image.begin(), image.end(),
-              images_.mutable_data() + static_cast<std::int64_t>(targets_.size()) * image_size_);
-    targets_.push_back(target);
-    scores_.push_back(score);
-    if (static_cast<std::int64_t>(targets_.size()) == images_.dim(0)) flush();
-  }
-
-  void flush() {
-    if (targets_.empty()) return;
-    const Tensor batch =
-        convert(images_.slice(0, static_cast<std::int64_t>(targets_.size())).to(device_), dtype_);
-    const std::vector<float> p = softmax(classifier_(batch)).to_host();
-    const std::size_t K = p.size() / targets_.size();
-    for (std::size_t i = 0; i < targets_.size(); ++i) {
-      CLX_CHECK(targets_[i] >= 0 && static_cast<std::size_t>(targets_[i]) < K,
-                "pixel_flipping: expected a class within 0…", K - 1, ", got ", targets_[i]);
-      *scores_[i] = p[i * K + static_cast<std::size_t>(targets_[i])];
+  // All scores (N, S+1).
+  Tensor run(const PixelFlippingOptions& options) {
+    const std::int64_t size = scores_.size();
+    std::int64_t batch = options.batch_size, first = 0;
+    if (batch == 0) {
+      batch = std::max<std::int64_t>(1, options.max_memory / static_cast<std::int64_t>(score_first()));
+      first = 1;
     }
-    targets_.clear();
-    scores_.clear();
+    for (; first < size; first += batch)
+      score(first, std::min(batch, size - first));
+    return scores_;
   }
+  std::int64_t steps() const { return steps_.steps; }
 
  private:
+  int channels() const { return static_cast<int>(images_.dim(3)); }
+
+  void score(std::int64_t first, std::int64_t count) {
+    const Tensor logits = classifier_(flip(images_, ranks_, baseline_, steps_, first, count));
+    if (first == 0)
+      for (const std::int32_t c : hosted_)
+        CLX_CHECK(c >= 0 && c < logits.dim(1), "pixel_flipping: expected a class within 0…",
+                  logits.dim(1) - 1, ", got ", c);
+    class_score(logits, classes_, first, steps_.steps + 1, &scores_);
+  }
+
+  // Scores the first image of the list alone; returns the bytes that it took.
+  std::size_t score_first() {
+    const Device device = images_.device();
+    reset_memory_peak(device);
+    const std::size_t before = memory_stats(device).in_use;
+    score(0, 1);
+    return std::max<std::size_t>(1, memory_stats(device).peak - before);
+  }
+
   const Classifier& classifier_;
-  Device device_;
-  DType dtype_;
   Tensor images_;
-  std::int64_t image_size_ = 0;
-  std::vector<std::int32_t> targets_;
-  std::vector<double*> scores_;
+  FlipSteps steps_;
+  Tensor ranks_, baseline_;
+  const std::vector<std::int32_t>& hosted_;
+  Tensor classes_, scores_;
 };
 
 }  // namespace
 
+FlipMode parse_flip_mode(std::string_view text) {
+  if (text == "pixel") return FlipMode::pixel;
+  if (text == "channel") return FlipMode::channel;
+  throw Error(concat("pf-mode: expected pixel or channel, got '", text, "'"));
+}
+
 FlipBaseline parse_flip_baseline(std::string_view text) {
   if (text == "image-min") return FlipBaseline::image_min;
   if (text == "zero") return FlipBaseline::zero;
-  throw Error(concat("pf-baseline: expected image-min or zero, got '", text, "'"));
+  if (text == "true-black") return FlipBaseline::true_black;
+  if (text == "mean") return FlipBaseline::mean;
+  if (text == "value") return FlipBaseline::value;
+  throw Error(concat("pf-baseline: expected image-min, zero, true-black, mean or value, got '", text, "'"));
 }
 
 PixelFlipping pixel_flipping(const Classifier& classifier,
@@ -78,48 +128,35 @@ PixelFlipping pixel_flipping(const Classifier& classifier,
                              const PixelFlippingOptions& options) {
   require_maps("pixel_flipping", maps);
   CLX_CHECK(images.defined() && images.rank() == 4 && images.dim(0) == maps.dim(0) &&
-                images.dim(1) == maps.dim(1) && images.dim(2) == maps.dim(2),
+                images.dim(1) == maps.dim(1) && images.dim(2) == maps.dim(2) && images.size() > 0,
             "pixel_flipping: expected images (N,H,W,C) for maps ", maps.shape(), ", got ",
             images.defined() ? concat(images.shape()) : "none");
-  const std::int64_t N = maps.dim(0), pixels = maps.dim(1) * maps.dim(2), C = images.dim(3);
-  CLX_CHECK(static_cast<std::int64_t>(classes.size()) == N, "pixel_flipping: expected ", N, " classes, got ",
-            classes.size());
-  const std::int64_t per_step = options.pixels_per_step ? options.pixels_per_step : maps.dim(2);
-  CLX_CHECK(per_step > 0 && pixels % per_step == 0 && pixels / per_step > 1,
-            "pixel_flipping: expected pixels per step to divide ", pixels, " into at least 2 steps, got ",
-            per_step);
-  CLX_CHECK(options.batch_size > 0, "pixel_flipping: expected a batch size above 0, got ",
+  CLX_CHECK(static_cast<std::int64_t>(classes.size()) == maps.dim(0), "pixel_flipping: expected ",
+            maps.dim(0), " classes, got ", classes.size());
+  CLX_CHECK(options.batch_size >= 0, "pixel_flipping: expected a batch size of at least 0, got ",
             options.batch_size);
+  CLX_CHECK(options.max_memory > 0, "pixel_flipping: expected a max memory above 0, got ",
+            options.max_memory);
 
   const NoGrad no_grad;
-  const auto S = static_cast<std::size_t>(pixels / per_step), samples = static_cast<std::size_t>(N);
+  const Tensor here = maps.to(images.device());
+  Curves curves(classifier, images, here, classes, options);
+  const Tensor scores = curves.run(options);
+  const std::vector<float> p = scores.to_host(), areas = curve_areas(scores).to_host();
+  const std::vector<MapScores> flags = map_scores(here);
+  const auto S = static_cast<std::size_t>(curves.steps()), N = classes.size();
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  PixelFlipping result{static_cast<int>(S), std::vector<double>(samples, nan),
-                       std::vector<double>(samples * S, nan), std::vector<double>(samples, nan)};
-  const Tensor host_maps = maps.to(kCpu), host_images = convert(images, DType::f32).to(kCpu);
-  Scorer scorer(classifier, images, options.batch_size);
-  for (std::size_t n = 0; n < samples; ++n) {
-    const float* map = host_maps.data() + static_cast<std::int64_t>(n) * pixels;
-    const float* x = host_images.data() + static_cast<std::int64_t>(n) * pixels * C;
-    std::vector<float> image(x, x + pixels * C);
-    scorer.add(image, classes[n], &result.p0[n]);
-    if (std::all_of(map, map + pixels, [](float v) { return v == 0; })) continue;
-    const float baseline =
-        options.baseline == FlipBaseline::zero ? 0.0f : *std::min_element(image.begin(), image.end());
-    const std::vector<int> order = removal_order(map, pixels);
-    for (std::size_t s = 0; s < S; ++s) {
-      const auto first = order.begin() + static_cast<std::ptrdiff_t>(s) * per_step;
-      for (auto pixel = first; pixel != first + per_step; ++pixel)
-        std::fill_n(image.begin() + *pixel * C, C, baseline);
-      scorer.add(image, classes[n], &result.curves[n * S + s]);
-    }
-  }
-  scorer.flush();
-  for (std::size_t n = 0; n < samples; ++n) {
-    double area = 0;
-    for (std::size_t s = 0; s + 1 < S; ++s)
-      area += (result.curves[n * S + s] + result.curves[n * S + s + 1]) / 2;
-    result.auc[n] = area / static_cast<double>(S - 1);
+  PixelFlipping result;
+  result.steps = static_cast<int>(S);
+  for (std::size_t n = 0; n < N; ++n) {
+    const float* of_sample = p.data() + n * (S + 1);
+    const bool zero = flags[n].zero != 0;
+    result.p0.push_back(static_cast<double>(of_sample[0]));
+    for (std::size_t s = 1; s <= S; ++s)
+      result.curves.push_back(zero ? nan : static_cast<double>(of_sample[s]));
+    result.auc.push_back(zero ? nan : static_cast<double>(areas[3 * n]));
+    result.auc_with_p0.push_back(zero ? nan : static_cast<double>(areas[3 * n + 1]));
+    result.auc_over_p0.push_back(zero ? nan : static_cast<double>(areas[3 * n + 2]));
   }
   return result;
 }

@@ -13,37 +13,58 @@ namespace clx::xai {
 /// Class scores (N,K) f32 of normalised images (N,H,W,C); batch-norm in evaluation.
 using Classifier = std::function<Tensor(const Tensor& images)>;
 
-/// What removed pixels become, per image and in normalised space.
-enum class FlipBaseline {
-  image_min,  // the least value of the image over all channels: Quantus' "black"
-  zero,       // 0, the data set's mean colour
+/// What is removed at once.
+enum class FlipMode {
+  pixel,    // a pixel, all its channels: Quantus 0.5
+  channel,  // one channel of a pixel, in the order of the map repeated for every channel: Quantus 0.6
 };
 
-/// "image-min" or "zero". Throws Error for anything else.
+/// "pixel" or "channel". Throws Error for anything else.
+FlipMode parse_flip_mode(std::string_view text);
+
+/// What removed pixels become, in normalised space.
+enum class FlipBaseline {
+  image_min,   // the least value of the image over all channels: Quantus' "black"
+  zero,        // 0, the data set's mean colour
+  true_black,  // black before normalisation: PixelFlippingOptions::values
+  mean,        // the image's mean of each channel
+  value,       // PixelFlippingOptions::values
+};
+
+/// "image-min", "zero", "true-black", "mean" or "value". Throws Error for anything else.
 FlipBaseline parse_flip_baseline(std::string_view text);
 
 struct PixelFlippingOptions {
-  int pixels_per_step = 0;  // 0: the image's width, as the reference has it (32 of 32×32, 224 of 224×224)
+  int pixels_per_step = 0;  // 0: the image's width, as the reference has it (32 of 32×32, 224 of 224×224);
+                            // values of single channels in channel mode
   FlipBaseline baseline = FlipBaseline::image_min;
-  int batch_size = 256;  // images per forward pass; does not change the result
+  int batch_size = 0;  // images per forward pass; 0: as many as max_memory holds. Does not change the result
+  FlipMode mode = FlipMode::pixel;
+  std::vector<float> values = {};  // of true_black and value: one for all channels or one for each
+  std::int64_t max_memory = std::int64_t{1} << 30;  // bytes of flipped images and their forward pass
 };
 
+/// N values each; curves N·S.
 struct PixelFlipping {
   int steps = 0;               // S
-  std::vector<double> p0;      // softmax score of the unperturbed image, N values
-  std::vector<double> curves;  // softmax score after each step, N·S values
-  std::vector<double> auc;     // Σ_s (p_s + p_{s+1})/2 / (S − 1) over the curve without p0, N values
+  std::vector<double> p0;      // softmax score of the unperturbed image
+  std::vector<double> curves;  // softmax score after each step
+  std::vector<double> auc;     // Σ_{s=1}^{S−1} (p_s + p_{s+1})/2 / (S − 1): without p0, as the reference
+  std::vector<double> auc_with_p0;  // Σ_{s=0}^{S−1} (p_s + p_{s+1})/2 / S
+  std::vector<double> auc_over_p0;  // auc / p0: comparable between models of different confidence
 };
 
-/// Removes pixels (all channels) in descending order of the map, ties in raster order, and records the
-/// softmax score of `classes` after every `pixels_per_step` of them.
+/// Removes pixels in descending order of the map, ties in raster order, and records the softmax score of
+/// `classes` after every `pixels_per_step` of them.
 ///
-/// Shapes    images (N,H,W,C), maps (N,H,W) f32, classes: N values
+/// Shapes    images (N,H,W,C) f32 or bf16, maps (N,H,W) f32, classes: N values
 /// Range     scores in [0,1]; a lower area is more faithful
-/// Throws    Error if shapes differ, H·W is not a multiple of pixels_per_step, or there is but one step
-/// Notes     NaN for a map that is zero everywhere.
-/// Source    Bach et al. 2015, doi:10.1371/journal.pone.0130140, "pixel-flipping"; Quantus 0.5's
-/// PixelFlipping.
+/// Throws    Error if shapes differ, a class is not one of the classifier's, H·W is not a multiple of
+///           pixels_per_step, there is but one step, or `values` are missing
+/// Notes     NaN for a map that is zero everywhere, but for p0. Everything but the classifier's own work is
+///           done on the images' device; it waits for the device twice: to learn what one forward pass
+///           needs, and in the end.
+/// Source    Bach et al. 2015, doi:10.1371/journal.pone.0130140, "pixel-flipping"; Quantus' PixelFlipping.
 ///           Differs from the paper: several pixels a step, the image's minimum instead of inverted pixels,
 ///           and the area is normalised by S − 1 (CLXAI reference code)
 PixelFlipping pixel_flipping(const Classifier& classifier,

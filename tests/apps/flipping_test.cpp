@@ -1,0 +1,67 @@
+// Pixel flipping of networks, whose convolutions must not depend on the batch.
+#include <gtest/gtest.h>
+
+#include "nn/models/resnet.h"
+#include "runtime/autograd.h"
+#include "tests/arrays.h"
+#include "xai/metrics/pixel_flipping.h"
+
+namespace clx::app {
+namespace {
+
+using xai::FlipMode;
+using xai::PixelFlipping;
+
+class FlippingOfNetworks : public testing::TestWithParam<const char*> {
+ protected:
+  static PixelFlipping flip(nn::Model& model,
+                            const Tensor& images,
+                            const Tensor& maps,
+                            const std::vector<std::int32_t>& classes,
+                            const xai::PixelFlippingOptions& options) {
+    return xai::pixel_flipping([&](const Tensor& x) { return model.forward(x); }, images, maps, classes,
+                               options);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Networks,
+                         FlippingOfNetworks,
+                         testing::Values("resnet20", "resnet18-cifar", "resnet50"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST_P(FlippingOfNetworks, DoesNotDependOnTheBatchToTheLastBit) {
+  const auto model = nn::make_model(GetParam(), {.width = 0.25}, 1);
+  const Tensor images = tests::to_tensor(tests::uniform({3, 32, 32, 3}, 1, -2, 2), kCpu),
+               maps = tests::to_tensor(tests::uniform({3, 32, 32}, 2, 0, 1), kCpu);
+  for (const FlipMode mode : {FlipMode::pixel, FlipMode::channel}) {
+    const auto with = [&](int batch, std::int64_t max_memory) {
+      const PixelFlipping pf =
+          flip(*model, images, maps, {3, 1, 4},
+               {.pixels_per_step = 512, .batch_size = batch, .mode = mode, .max_memory = max_memory});
+      std::vector<double> all = pf.p0;
+      for (const auto* more : {&pf.curves, &pf.auc, &pf.auc_with_p0, &pf.auc_over_p0})
+        all.insert(all.end(), more->begin(), more->end());
+      return all;
+    };
+    const std::vector<double> one = with(1, 1);
+    EXPECT_EQ(with(4, 1), one);
+    EXPECT_EQ(with(100, 1), one);
+    EXPECT_EQ(with(0, 1 << 23), one);
+  }
+}
+
+TEST_P(FlippingOfNetworks, DoesNotDependOnOtherImagesToTheLastBit) {
+  const auto model = nn::make_model(GetParam(), {.width = 0.25}, 1);
+  const Tensor images = tests::to_tensor(tests::uniform({3, 32, 32, 3}, 1, -2, 2), kCpu),
+               maps = tests::to_tensor(tests::uniform({3, 32, 32}, 2, 0, 1), kCpu);
+  const std::vector<double> all = flip(*model, images, maps, {3, 1, 4}, {.pixels_per_step = 512}).curves;
+  const std::vector<double> last =
+      flip(*model, images.slice(2, 3), maps.slice(2, 3), {4}, {.pixels_per_step = 512}).curves;
+  EXPECT_TRUE(std::equal(last.begin(), last.end(), all.end() - static_cast<std::ptrdiff_t>(last.size())));
+}
+
+}  // namespace
+}  // namespace clx::app
