@@ -5,6 +5,7 @@
 #include "kernels/cpu/convolution.h"
 #include "kernels/cpu/filter_layout.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/taps.h"
 #include "kernels/cpu/winograd.h"
 #include "kernels/elementwise.h"
 
@@ -165,6 +166,10 @@ void conv2d_backward_weight(
     const Cpu& backend, const Conv2dShape& s, Math math, ConstView x, ConstView dy, float* dw) {
   if (winograd_computes_weight(s, x.dtype)) {
     winograd_backward_weight(backend, s, x, dy, dw);
+    return;
+  }
+  if (taps_compute_weight(s, x.dtype)) {
+    taps_backward_weight(backend, s, x, dy, dw);
     return;
   }
   if (by_way_of_f32(x.dtype)) {
