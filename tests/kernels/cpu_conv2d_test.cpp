@@ -23,9 +23,9 @@ const Conv2dShape kConvolutions[] = {
     {1, 3, 3, 5, 7, 3, 3, 1, 0},      // one output
     {1, 6, 10, 4, 8, 2, 5, 3, 2},     // neither square nor odd
     {70, 4, 4, 64, 64, 3, 3, 1, 1, Conv2dAlgorithm::direct},  // several chunks of images and a rest
-    {5, 9, 8, 64, 70, 3, 3, 2, 1},    // whose weight gradient is a product for each tap, in f32 …
-    {22, 7, 8, 80, 64, 3, 3, 2, 1},   // … and in bf16: more than one group of positions
-    {1, 10, 9, 8, 16, 3, 3, 4, 0},                            // pixels that no window covers
+    {5, 9, 8, 64, 70, 3, 3, 2, 1},   // whose weight gradient is a product for each tap, in f32 …
+    {22, 7, 8, 80, 64, 3, 3, 2, 1},  // … and in bf16: more than one group of positions
+    {1, 10, 9, 8, 16, 3, 3, 4, 0},   // pixels that no window covers
 };
 
 TEST(CpuConv2d, IsExactOnSmallIntegers) {
