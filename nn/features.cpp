@@ -48,9 +48,22 @@ bool of_head(const std::string& name) {
   return std::ranges::any_of(heads, [&](const char* head) { return name.starts_with(head); });
 }
 
+template <class Counts>
+std::string hash_of(Model& model, Counts&& counts) {
+  Fnv1a hash;
+  model.visit([&](const Entry& entry) {
+    if (entry.role == Role::counter || !counts(entry.name)) return;
+    const std::vector<float> values = entry.tensor->to_host();
+    hash.add(entry.name.data(), entry.name.size());
+    hash.add(values.data(), values.size() * sizeof(float));
+  });
+  return hash.text();
+}
+
 }  // namespace
 
-Tensor features_of(Model& model, const data::Dataset& set, Device device, int batch_size) {
+Tensor features_of(
+    Model& model, const data::Dataset& set, Device device, int batch_size, data::OnBadImage on_bad) {
   const NoGrad no_grad;
   const Evaluating evaluating(model);
   data::BatchLoader loader(set, {.batch_size = batch_size,
@@ -58,7 +71,8 @@ Tensor features_of(Model& model, const data::Dataset& set, Device device, int ba
                                  .augment = {.mean = model.trained_on().mean,
                                              .std = model.trained_on().std,
                                              .dtype = model.input_dtype()},
-                                 .device = device});
+                                 .device = device,
+                                 .on_bad = on_bad});
   std::vector<float> all;
   std::int64_t D = 0;
   for (std::int64_t b = 0; b < loader.batches(); ++b) {
@@ -72,14 +86,11 @@ Tensor features_of(Model& model, const data::Dataset& set, Device device, int ba
 }
 
 std::string encoder_hash(Model& model) {
-  Fnv1a hash;
-  model.visit([&](const Entry& entry) {
-    if (entry.role == Role::counter || of_head(entry.name)) return;
-    const std::vector<float> values = entry.tensor->to_host();
-    hash.add(entry.name.data(), entry.name.size());
-    hash.add(values.data(), values.size() * sizeof(float));
-  });
-  return hash.text();
+  return hash_of(model, [](const std::string& name) { return !of_head(name); });
+}
+
+std::string model_hash(Model& model) {
+  return hash_of(model, [](const std::string&) { return true; });
 }
 
 }  // namespace clx::nn

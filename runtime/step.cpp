@@ -48,12 +48,16 @@ void Step::advance(int samples, const Tensor& loss, const Tensor& correct) {
   });
 }
 
-StepTotals Step::read() {
+StepTotals Step::peek() const {
   const std::vector<std::uint8_t> bytes = state_.to_host<std::uint8_t>();
   StepState s;
   std::memcpy(&s, bytes.data(), sizeof s);
-  const StepTotals totals{s.step, s.batches ? s.loss_sum / s.batches : 0.0,
-                          s.seen ? static_cast<double>(s.correct) / s.seen : 0.0, s.seen, s.first_bad_step};
+  return {s.step, s.batches ? s.loss_sum / s.batches : 0.0,
+          s.seen ? static_cast<double>(s.correct) / s.seen : 0.0, s.seen, s.first_bad_step};
+}
+
+StepTotals Step::read() {
+  const StepTotals totals = peek();
   write_field(state_, offsetof(StepState, loss_sum), 0.0);
   write_field(state_, offsetof(StepState, batches), std::int32_t{0});
   write_field(state_, offsetof(StepState, correct), std::int32_t{0});

@@ -31,6 +31,8 @@ class Step {
   /// optimizer. Queued.
   void advance(int samples, const Tensor& loss, const Tensor& correct);
 
+  /// Reads the sums and lets them grow on; waits for the device.
+  StepTotals peek() const;
   /// Reads and clears the sums; waits for the device.
   StepTotals read();
 

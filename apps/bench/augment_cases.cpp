@@ -6,9 +6,9 @@
 
 #include "apps/bench/case.h"
 #include "apps/bench/expect.h"
-#include "kernels/philox.h"
 #include "runtime/check.h"
 #include "runtime/ops/pil_augment.h"
+#include "runtime/random.h"
 
 namespace clx::app {
 namespace {
@@ -57,8 +57,9 @@ std::vector<Pipeline> pipelines(bool tiny) {
 // Noise of 8 bits.
 std::vector<std::uint8_t> noise(std::size_t count) {
   std::vector<std::uint8_t> pixels(count);
-  for (std::size_t i = 0; i < count; ++i)
-    pixels[i] = static_cast<std::uint8_t>(philox(1, Purpose::noise, 0, i / 4).v[i % 4]);
+  Random random(1, Purpose::noise);
+  for (std::uint8_t& pixel : pixels)
+    pixel = static_cast<std::uint8_t>(random.word());
   return pixels;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -11,34 +12,15 @@
 namespace clx::app {
 namespace {
 
-struct Moments {
-  double mean = std::numeric_limits<double>::quiet_NaN(), std = mean;
-  std::int64_t n = 0;
-};
-
-Moments moments_of(const std::vector<double>& values) {
-  double sum = 0, squares = 0;
-  std::int64_t n = 0;
-  for (const double v : values)
-    if (!std::isnan(v)) {
-      sum += v;
-      ++n;
-    }
-  Moments m;
-  m.n = n;
-  if (n == 0) return m;
-  m.mean = sum / static_cast<double>(n);
-  for (const double v : values)
-    if (!std::isnan(v)) squares += (v - m.mean) * (v - m.mean);
-  m.std = n > 1 ? std::sqrt(squares / static_cast<double>(n - 1)) : 0;
-  return m;
-}
-
 bool is_coherence(const std::string& file) {
   return file.ends_with("_AL") || file.ends_with("_PG");
 }
 
 }  // namespace
+
+std::string name_of(Population population) {
+  return population == Population::all ? "all" : "correct";
+}
 
 void Scores::predictions(const std::vector<std::int32_t>& labels,
                          const std::vector<std::int32_t>& predicted) {
@@ -46,17 +28,40 @@ void Scores::predictions(const std::vector<std::int32_t>& labels,
   predicted_.insert(predicted_.end(), predicted.begin(), predicted.end());
 }
 
+Scores::Column& Scores::column(const std::string& file,
+                               const std::string& method,
+                               const std::string& metric) {
+  auto group = std::find_if(files_.begin(), files_.end(), [&](const auto& f) { return f.first == file; });
+  if (group == files_.end()) group = files_.insert(group, {file, {}});
+  auto& columns = group->second;
+  const auto found = std::find_if(columns.begin(), columns.end(),
+                                  [&](const Column& c) { return c.method == method && c.metric == metric; });
+  if (found != columns.end()) return *found;
+  Column& added = columns.emplace_back();
+  added.method = method;
+  added.metric = metric;
+  added.coherence = is_coherence(file);
+  return added;
+}
+
 void Scores::add(const std::string& file,
                  const std::string& method,
                  const std::string& metric,
                  const std::vector<double>& values) {
-  auto group = std::find_if(files_.begin(), files_.end(), [&](const auto& f) { return f.first == file; });
-  if (group == files_.end()) group = files_.insert(group, {file, {}});
-  auto& columns = group->second;
-  auto found = std::find_if(columns.begin(), columns.end(),
-                            [&](const Column& c) { return c.method == method && c.metric == metric; });
-  if (found == columns.end()) found = columns.insert(found, {method, metric, {}});
-  found->values.insert(found->values.end(), values.begin(), values.end());
+  auto& all = column(file, method, metric).values;
+  all.insert(all.end(), values.begin(), values.end());
+}
+
+void Scores::add_classes(const std::string& file,
+                         const std::string& name,
+                         const std::vector<std::int32_t>& classes) {
+  add(file, "", name, {classes.begin(), classes.end()});
+  column(file, "", name).classes = true;
+}
+
+void Scores::count(Population others, Population coherence) {
+  others_ = others;
+  coherence_ = coherence;
 }
 
 void Scores::write_csv(const std::filesystem::path& folder) const {
@@ -70,8 +75,10 @@ void Scores::write_csv(const std::filesystem::path& folder) const {
     for (std::size_t i = 0; i < labels_.size(); ++i) {
       std::vector<io::CsvCell> row;
       if (indexed) row = {i, labels_[i], predicted_[i]};
-      for (const Column& column : columns)
-        row.emplace_back(column.values[i]);
+      for (const Column& column : columns) {
+        const double value = column.values[i];
+        row.push_back(column.classes ? io::CsvCell(static_cast<std::int64_t>(value)) : io::CsvCell(value));
+      }
       csv.row(row);
     }
     csv.commit();
@@ -85,39 +92,88 @@ double Scores::accuracy() const {
   return static_cast<double>(correct) / static_cast<double>(std::max<std::int64_t>(1, images_));
 }
 
+bool Scores::counts(const Column& column, std::size_t image) const {
+  const Population population = column.coherence ? coherence_ : others_;
+  return population == Population::all || labels_[image] == predicted_[image];
+}
+
+Scores::Moments Scores::moments_of(const Column& column) const {
+  Moments m;
+  double sum = 0, squares = 0;
+  for (std::size_t i = 0; i < column.values.size(); ++i) {
+    if (!counts(column, i)) continue;
+    std::isnan(column.values[i]) ? ++m.missing : ++m.n;
+    if (!std::isnan(column.values[i])) sum += column.values[i];
+  }
+  m.mean = m.n > 0 ? sum / static_cast<double>(m.n) : std::numeric_limits<double>::quiet_NaN();
+  for (std::size_t i = 0; i < column.values.size(); ++i)
+    if (counts(column, i) && !std::isnan(column.values[i]))
+      squares += (column.values[i] - m.mean) * (column.values[i] - m.mean);
+  m.std = m.n > 1 ? std::sqrt(squares / static_cast<double>(m.n - 1)) : m.n > 0 ? 0 : m.mean;
+  return m;
+}
+
 nlohmann::ordered_json Scores::summary() const {
   nlohmann::ordered_json all;
   for (const auto& [file, columns] : files_)
     for (const Column& column : columns) {
-      const Moments m = moments_of(column.values);
-      all[column.name()] = {{"mean", m.mean},
+      if (column.classes) continue;
+      const Moments m = moments_of(column);
+      all[column.name()] = {{"method", column.method},
+                            {"metric", column.metric},
+                            {"population", name_of(column.coherence ? coherence_ : others_)},
+                            {"mean", m.mean},
                             {"std", m.std},
                             {"n", m.n},
-                            {"nan", static_cast<std::int64_t>(column.values.size()) - m.n}};
+                            {"nan", m.missing}};
     }
   return all;
 }
 
-std::string Scores::table() const {
+template <class Cell>
+std::vector<std::vector<std::string>> Scores::grid(Cell&& cell) const {
   std::vector<std::string> methods, header{"explanation"};
-  std::map<std::string, std::map<std::string, double>> means;
+  const auto keep = [](std::vector<std::string>& list, const std::string& name) {
+    if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
+  };
   for (const auto& [file, columns] : files_)
     for (const Column& column : columns) {
       if (column.method.empty()) continue;
-      if (std::find(methods.begin(), methods.end(), column.method) == methods.end())
-        methods.push_back(column.method);
-      if (std::find(header.begin(), header.end(), column.metric) == header.end())
-        header.push_back(column.metric);
-      means[column.method][column.metric] = moments_of(column.values).mean;
+      keep(methods, column.method);
+      keep(header, column.metric);
     }
-  Table table(header);
+  std::vector<std::vector<std::string>> rows{header};
   for (const std::string& method : methods) {
-    std::vector<std::string> row{method};
-    for (auto metric = header.begin() + 1; metric != header.end(); ++metric)
-      row.push_back(cell(means[method][*metric]));
-    table.row(row);
+    std::vector<std::string>& row = rows.emplace_back(header.size(), "-");
+    row[0] = method;
+    for (const auto& [file, columns] : files_)
+      for (const Column& column : columns)
+        if (column.method == method)
+          row[static_cast<std::size_t>(std::find(header.begin(), header.end(), column.metric) -
+                                       header.begin())] = cell(moments_of(column));
   }
+  return rows;
+}
+
+std::string Scores::table() const {
+  const auto rows = grid([](const Moments& m) { return cell(m.mean); });
+  Table table(rows[0]);
+  for (auto row = rows.begin() + 1; row != rows.end(); ++row)
+    table.row(*row);
   return table.to_string();
+}
+
+std::string Scores::markdown() const {
+  const auto rows = grid([](const Moments& m) {
+    return m.n > 0 ? fmt::format("{:.4f} ± {:.4f} ({})", m.mean, m.std, m.n) : "-";
+  });
+  std::string text = fmt::format("| {} |\n|", fmt::join(rows[0], " | "));
+  for (std::size_t c = 0; c < rows[0].size(); ++c)
+    text += c == 0 ? "---|" : "--:|";
+  text += '\n';
+  for (auto row = rows.begin() + 1; row != rows.end(); ++row)
+    text += fmt::format("| {} |\n", fmt::join(*row, " | "));
+  return text;
 }
 
 }  // namespace clx::app

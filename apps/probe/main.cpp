@@ -60,6 +60,7 @@ int main_of_probe(int argc, char** argv) {
   inherit_data_of_run(options);
   if (const auto code = options.parse(argc, argv)) return *code;
 
+  s.probing.on_bad = s.data.on_bad_image;
   const Device device = start_compute(s.compute);
   const std::filesystem::path checkpoint = checkpoint_file(s.model);
   const std::filesystem::path output = s.output.empty() ? probe_file(checkpoint.parent_path()) : s.output;

@@ -62,6 +62,12 @@ void add_data_options(Options& options, DataOptions* data) {
   options.add("masks-dir", &data->masks_dir,
               "folder of the object masks (default: as the folder's layout has it)");
   options
+      .add(
+          "mask-format", &data->mask_format,
+          "what masks of folder hold: binary, an object where a pixel is not zero; imagenet-s, class numbers "
+          "of which the image's own counts")
+      .choices({"binary", "imagenet-s"});
+  options
       .add("test-resize", &data->test_resize,
            "shorter side to which a test image is resized before its middle is cut out (default: 8/7 of "
            "image-size; "
@@ -97,6 +103,9 @@ data::Dataset list_data(const DataOptions& options, data::Split split) {
   else
     set = data::load_cifar10(need_data_dir(options, "the folder of cifar10's files (cifar-10-batches-bin)"),
                              split, {.train_files = options.train_files});
+  set.mask_rule = options.reference_masks               ? data::MaskRule::blended
+                  : options.mask_format == "imagenet-s" ? data::MaskRule::class_id
+                                                        : data::MaskRule::any;
   return options.limit > 0 ? set.first(options.limit) : set;
 }
 

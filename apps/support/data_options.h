@@ -27,10 +27,12 @@ struct DataOptions {
   std::uint64_t data_seed = 0;             // of shapes, and of the split of a folder
   std::int64_t limit = 0;                  // at most this many images, 0: all
   // Of folder and packed:
-  double test_fraction = 0.2;         // where the folder does not say what is for testing
-  std::filesystem::path masks_dir{};  // empty: as the layout has it
-  std::optional<int> test_resize{};   // shorter side before the middle is cut out; default: 8/7 image_size
-  int workers = 0;                    // loader threads; 0: as many as compute
+  double test_fraction = 0.2;          // where the folder does not say what is for testing
+  std::filesystem::path masks_dir{};   // empty: as the layout has it
+  std::string mask_format = "binary";  // or imagenet-s
+  bool reference_masks = false;        // as the published evaluation reads them
+  std::optional<int> test_resize{};    // shorter side before the middle is cut out; default: 8/7 image_size
+  int workers = 0;                     // loader threads; 0: as many as compute
   data::OnBadImage on_bad_image = data::OnBadImage::fail;
 };
 
@@ -57,6 +59,9 @@ class Batches {
   /// Images begin … end − 1, normalised, not augmented.
   Tensor images(std::int64_t begin, std::int64_t end) const;
   std::int64_t size() const { return set_.size(); }
+  /// What images are normalised with, per channel.
+  const std::vector<float>& mean() const { return as_is_.mean; }
+  const std::vector<float>& std() const { return as_is_.std; }
 
  private:
   data::Dataset set_;

@@ -7,44 +7,98 @@
 
 #include "apps/support/options.h"
 #include "nn/models/resnet.h"
+#include "xai/explain/cam.h"
 #include "xai/explain/eigen_cam.h"
 
 namespace clx::app {
 
+/// Where Grad-CAM's gradient comes from.
+enum class CamPath {
+  automatic,  // closed where that is exact
+  autograd,
+  closed,
+};
+
 /// How to explain.
 struct ExplainOptions {
   std::vector<std::string> methods = {"grad-cam", "eigen-cam"};
-  std::string layer;                 // empty: the model's last block
+  std::string layer{};               // empty: the model's last block
   std::string target = "predicted";  // predicted, true or a class index
-  xai::EigenSign eigen_sign = xai::EigenSign::lapack;
+  CamPath cam = CamPath::automatic;
+  bool aug_smooth = false;
+  xai::EigenSign eigen_sign = xai::EigenSign::mean_corr;
   std::uint64_t control_seed = 0;  // of the random maps
   int batch_size = 64;
 };
 
-/// Declares --method, --layer, --target, --eigen-sign, --batch-size, --control-seed.
+/// Declares --method, --layer, --target, --cam, --aug-smooth, --eigen-sign, --batch-size, --control-seed.
 void add_explain_options(Options& options, ExplainOptions* explain);
 
 /// The name a method has in file names and columns: "GradCAM", "EigenCAM", "RandomMap".
 std::string column_name(const std::string& method);
 
-/// What explain_batch says about N images.
-struct Explained {
-  std::vector<std::int32_t> predicted, target;
-  std::vector<Tensor> maps;  // (N,H,W) f32 on the cpu, one per method
+/// The most likely class of each row of scores (N,K); the lowest of equals.
+std::vector<std::int32_t> argmax_rows(const Tensor& scores);
+
+/// The ids first, first + 1, … of `count` samples.
+std::vector<std::int64_t> sample_ids(std::int64_t first, std::int64_t count);
+
+/// What one method says about N images, on their device.
+struct MethodMaps {
+  Tensor maps;                        // (N,H,W) f32, finished
+  Tensor raw;                         // (N,h,w) f32, signed, before finishing; undefined for random maps
+  std::vector<std::uint8_t> opposed;  // xai::opposes_activation of raw; empty for random maps
 };
 
-/// Refuses at once what explain_batch would refuse later.
-/// Throws    UsageError if the model has no such layer (it lists them) or the target is not one of its
-/// classes
-void check_explainable(const nn::Model& model, const ExplainOptions& options);
+/// What explain says about N images.
+struct Explained {
+  nn::Activations seen;
+  std::vector<std::int32_t> predicted, target;
+  std::vector<MethodMaps> methods;  // as in the options
+};
 
-/// Explains the model's scores of normalised images (N,H,W,C) that are samples first, first + 1, … of the
-/// data set.
-/// Throws    Error if the layer does not exist (with a suggestion) or the target is not a class
-Explained explain_batch(nn::Model& model,
-                        const Tensor& images,
-                        const std::vector<std::int32_t>& labels,
-                        std::int64_t first,
-                        const ExplainOptions& options);
+/// Explains one model's scores.
+class Explainer {
+ public:
+  /// Throws    UsageError if the model has no such layer (it lists them), the target is not one of its
+  ///           classes, or closed forms are asked for a layer that has none. Keeps a reference to the model.
+  Explainer(nn::Model& model, const ExplainOptions& options);
+
+  const std::string& layer() const { return layer_; }
+  /// Whether Grad-CAM comes from the closed form.
+  bool closed() const { return closed_; }
+
+  /// Explains the scores of normalised images (N,H,W,C) that are samples first, first + 1, … of the data set.
+  /// Notes     With aug_smooth, raw and opposed are those of the image as it is.
+  Explained explain(const Tensor& images, const std::vector<std::int32_t>& labels, std::int64_t first) const;
+
+  /// The classes that the target means.
+  std::vector<std::int32_t> targets(const std::vector<std::int32_t>& labels,
+                                    const std::vector<std::int32_t>& predicted) const;
+
+  /// The scores and the explained layer's activations.
+  nn::Activations see(const Tensor& images) const { return model_.forward_with(images, layer_); }
+
+  /// Finished maps (N,H,W) of grad-cam and eigen-cam for given classes of `images`, of which `seen` is what
+  /// see() says; with `smooth` their means over the six views of xai::aug_smooth. One tensor per method.
+  std::vector<Tensor> maps(const std::vector<std::string>& methods,
+                           const Tensor& images,
+                           const nn::Activations& seen,
+                           const std::vector<std::int32_t>& classes,
+                           bool smooth) const;
+
+ private:
+  // Raw and finished maps of grad-cam or eigen-cam.
+  xai::CamMaps cam(const std::string& method,
+                   const Tensor& images,
+                   const nn::Activations& seen,
+                   const std::vector<std::int32_t>& classes) const;
+
+  nn::Model& model_;
+  ExplainOptions options_;
+  std::string layer_;
+  bool closed_ = false;
+  int index_ = -1;  // the target, if it is one class
+};
 
 }  // namespace clx::app

@@ -55,10 +55,11 @@ class Option {
   // Checks the texts and stores them. Throws UsageError that begins with "expected".
   void set(const std::vector<std::string>& texts);
   void check(const std::string& text) const;
+  std::string text() const;         // the value now, of a text
   std::string value_name() const;   // what stands behind the flag in --help: "<number>"
   std::string description() const;  // help, bounds or choices, default
 
-  enum class Source { built_in, inherited, config, command_line };
+  enum class Source { built_in, inherited, preset, config, command_line };
 
   std::string name_, help_, group_;
   std::string default_;  // TOML literal of the built-in value; empty if there is none

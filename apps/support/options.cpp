@@ -106,6 +106,30 @@ void Options::inherit(std::string from,
   inherited_.push_back({std::move(from), std::move(names), std::move(file)});
 }
 
+void Options::preset(std::string from, std::function<Values(const std::string&)> values) {
+  CLX_CHECK(find(from), "options: expected a declared name to choose by, got ", from);
+  presets_.push_back({std::move(from), "", std::move(values)});
+}
+
+void Options::apply_presets() {
+  for (const Preset& preset : presets_) {
+    const Option& from = *find(preset.from);
+    const std::string text = from.text();
+    if (!preset.config_text.empty() && preset.config_text != text)
+      throw UsageError(fmt::format(
+          "--{0}: expected {1}, as in the config file, got {2}; the file's other values would win over those "
+          "of {2}: take the line {0} and the values it brings out of the file",
+          preset.from, preset.config_text, text));
+    for (const auto& [name, value] : preset.values(text)) {
+      Option* option = find(name);
+      CLX_CHECK(option, "options: expected a declared name to preset, got ", name);
+      if (option->source_ > Option::Source::preset) continue;
+      option->set(option->list_ ? split_at_commas({value}) : std::vector<std::string>{value});
+      option->source_ = Option::Source::preset;
+    }
+  }
+}
+
 // --augment=no → --no-augment, so that CLI11 sees flags without values only.
 std::string Options::plain_flag(const std::string& argument) const {
   const std::size_t equals = argument.find('=');
@@ -212,6 +236,7 @@ std::optional<int> Options::parse(int argc, const char* const* argv, std::ostrea
     if (!raw.config.empty()) read_config(raw.config, Option::Source::config, nullptr);
     apply(raw);
     read_inherited();
+    apply_presets();
     if (raw.print_config) {
       out << to_toml();
       return ok;
@@ -239,6 +264,13 @@ std::vector<std::string> Options::names() const {
     if (!option.positional_) all.push_back(option.name_);
     if (option.kind_ == ValueKind::flag) all.push_back("no-" + option.name_);
   }
+  return all;
+}
+
+std::vector<std::string> Options::declared() const {
+  std::vector<std::string> all;
+  for (const Option& option : table_)
+    all.push_back(option.name_);
   return all;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <iosfwd>
 #include <optional>
 #include <string>
@@ -18,6 +19,9 @@ namespace clx::app {
 
 /// Options of one program (or of one of its subcommands). A value is, in rising precedence, what the
 /// variable held when it was declared, an inherited one, the config file's, the command line's.
+///
+/// A preset, the choice of one option that brings values of others, stands between the inherited values and
+/// the config file's.
 ///
 ///   Options o("clx-train", "Trains an image classifier.");
 ///   o.group("Training");
@@ -48,10 +52,16 @@ class Options {
   Option& positional(std::string name, T* target, std::string help);
 
   /// When option `from` is given, `file(its text)` names a config file of another program whose values
-  /// become the defaults of `names` here. Its other keys are ignored.
+  /// become the defaults of `names` here. Its other keys are ignored; an empty path is none.
   void inherit(std::string from,
                std::vector<std::string> names,
                std::function<std::filesystem::path(const std::string&)> file);
+
+  /// The value of option `from` brings values of other options: `values(its text)` has their names and texts.
+  /// A command line that names another `from` than the config file is refused: the values in the file would
+  /// win over those the choice brings.
+  using Values = std::vector<std::pair<std::string, std::string>>;
+  void preset(std::string from, std::function<Values(const std::string&)> values);
 
   /// Reads the command line and the config file it names. Returns the exit code when the program is to
   /// end: 0 after --help, --version or --print-config (written to `out`), 2 after a usage error
@@ -62,10 +72,16 @@ class Options {
   /// True if the value came from the command line or the config file.
   bool given(std::string_view name) const;
 
+  /// The name and the value, as a literal of TOML that JSON reads too, of every option that has one.
+  Values values() const;
+
   /// All values as TOML, valid for --config. Options without a value stand as comments.
   std::string to_toml() const;
 
   std::string help() const;
+
+  /// All that were declared, in that order.
+  std::vector<std::string> declared() const;
 
  private:
   struct Raw;  // the command line, split but not yet interpreted
@@ -80,6 +96,7 @@ class Options {
                    Option::Source source,
                    const std::vector<std::string>* only);
   void read_inherited();
+  void apply_presets();
   void check_required() const;
   Option* find(std::string_view name);
   const Option* find(std::string_view name) const;
@@ -91,9 +108,15 @@ class Options {
     std::function<std::filesystem::path(const std::string&)> file;
   };
 
+  struct Preset {
+    std::string from, config_text;  // what the config file says
+    std::function<Values(const std::string&)> values;
+  };
+
   std::string program_, summary_, group_ = "Options";
   std::deque<Option> table_;  // references stay valid while it grows
   std::vector<Inherited> inherited_;
+  std::vector<Preset> presets_;
 };
 
 template <class T>

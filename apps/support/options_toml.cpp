@@ -62,6 +62,11 @@ std::vector<std::string> texts_of(const toml::node& node, ValueKind kind, bool l
 
 }  // namespace
 
+std::string Option::text() const {
+  const std::string literal = literal_();
+  return kind_ == ValueKind::text ? **toml::parse(fmt::format("v = {}", literal))["v"].as_string() : literal;
+}
+
 void Options::read_config(const std::filesystem::path& file,
                           Option::Source source,
                           const std::vector<std::string>* only) {
@@ -89,6 +94,9 @@ void Options::read_config(const std::filesystem::path& file,
     }
     option->source_ = source;
   }
+  for (Preset& preset : presets_)
+    if (source == Option::Source::config && seen.contains(preset.from))
+      preset.config_text = find(preset.from)->text();
 }
 
 void Options::read_inherited() {
@@ -96,11 +104,19 @@ void Options::read_inherited() {
     const Option* from = find(inherited.from);
     CLX_CHECK(from, "options: expected a declared name to inherit by, got ", inherited.from);
     if (from->source_ == Option::Source::built_in) continue;
-    std::string text = from->literal_();
-    if (from->kind_ == ValueKind::text) text = **toml::parse(fmt::format("v = {}", text))["v"].as_string();
+    const std::string text = from->text();
     if (text.empty()) continue;  // as a printed configuration says that none is named
-    read_config(inherited.file(text), Option::Source::inherited, &inherited.names);
+    const std::filesystem::path file = inherited.file(text);
+    if (!file.empty()) read_config(file, Option::Source::inherited, &inherited.names);
   }
+}
+
+Options::Values Options::values() const {
+  Values all;
+  for (const Option& option : table_)
+    if (const std::string literal = option.literal_(); !literal.empty())
+      all.emplace_back(option.name_, literal);
+  return all;
 }
 
 std::string Options::to_toml() const {

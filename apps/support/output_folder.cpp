@@ -26,7 +26,28 @@ std::vector<fs::path> missing_folders(fs::path path) {
   return missing;
 }
 
+std::vector<fs::path> results_in(const fs::path& path, const IsResult& is_result) {
+  std::vector<fs::path> results;
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored))
+    for (const auto& entry : fs::directory_iterator(path))
+      if (entry.is_regular_file() && is_result(entry.path().filename().string()))
+        results.push_back(entry.path());
+  return results;
+}
+
 }  // namespace
+
+void check_no_results(const fs::path& path, const IsResult& is_result, bool overwrite) {
+  const bool found = !overwrite && !results_in(path, is_result).empty();
+  CLX_CHECK(!found, "output folder ", path.string(),
+            ": holds results already; --overwrite replaces them, another --output-dir keeps them");
+}
+
+void remove_results(const fs::path& path, const IsResult& is_result) {
+  for (const fs::path& result : results_in(path, is_result))
+    fs::remove(result);
+}
 
 void make_output_folder(const fs::path& path) {
   std::vector<fs::path> made;

@@ -69,7 +69,7 @@ Probing probe_encoder(nn::Model& encoder,
             "training and test set, got ", train.class_names.size(), " and ", test.class_names.size());
   const auto start = std::chrono::steady_clock::now();
   const int classes = static_cast<int>(train.class_names.size());
-  const Tensor of_train = nn::features_of(encoder, train, device);
+  const Tensor of_train = nn::features_of(encoder, train, device, 256, options.on_bad);
   const Tensor of_test = nn::features_of(encoder, test, device);
   Probing result;
   result.features = static_cast<int>(of_train.dim(1));

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "nn/data/dataset.h"
+#include "nn/data/image_source.h"
 #include "nn/knn.h"
 #include "nn/probe.h"
 
@@ -16,6 +17,7 @@ struct ProbingOptions {
   nn::ProbeOptions probe;
   bool knn = false;
   nn::KnnOptions neighbours;
+  data::OnBadImage on_bad = data::OnBadImage::fail;  // of training images
 };
 
 /// What probing found.

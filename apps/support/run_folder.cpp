@@ -38,15 +38,44 @@ bool holds_run(const fs::path& path) {
          fs::exists(path / "checkpoints" / "last.safetensors", ignored);
 }
 
-void remove_run(const fs::path& path) {
-  fs::remove(path / "metrics.jsonl");
-  if (!fs::is_directory(path / "checkpoints")) return;
+void remove_if(const fs::path& folder, bool (*unwanted)(const fs::path&)) {
+  if (!fs::is_directory(folder)) return;
   std::vector<fs::path> old;
-  for (const auto& entry : fs::directory_iterator(path / "checkpoints")) {
-    if (entry.path().extension() == ".safetensors") old.push_back(entry.path());
-  }
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (unwanted(entry.path().filename())) old.push_back(entry.path());
   for (const fs::path& file : old)
     fs::remove(file);
+}
+
+void remove_run(const fs::path& path) {
+  fs::remove(path / "metrics.jsonl");
+  fs::remove(path / "timings.jsonl");
+  remove_if(path / "checkpoints", [](const fs::path& name) {
+    return name.extension() == ".safetensors" || name.extension() == ".json";
+  });
+}
+
+// What AtomicFile leaves behind if the program is killed.
+void remove_unfinished_files(const fs::path& path) {
+  for (const fs::path& folder : {path, path / "checkpoints"})
+    remove_if(folder, [](const fs::path& name) {
+      return name.string().starts_with('.') && name.extension() == ".tmp";
+    });
+}
+
+void append_line(const fs::path& path, const ordered_json& line) {
+  const std::string text = line.dump() + "\n";
+  const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  CLX_CHECK(file >= 0, path.string(), ": cannot be opened: ", std::strerror(errno));
+  const auto before = lseek(file, 0, SEEK_END);
+  const auto written = write(file, text.data(), text.size());
+  const int reason = written < 0 ? errno : ENOSPC;
+  if (written >= 0 && static_cast<std::size_t>(written) < text.size()) {
+    [[maybe_unused]] const int cut = ftruncate(file, before);
+  }
+  close(file);
+  CLX_CHECK(written == static_cast<ssize_t>(text.size()), path.string(),
+            ": cannot be written: ", std::strerror(reason));
 }
 
 ordered_json describe(const RunEnvironment& environment) {
@@ -67,18 +96,19 @@ RunFolder::RunFolder(const fs::path& output,
                      const std::string& config_toml,
                      const RunEnvironment& environment,
                      IfRunExists if_exists)
-    : path_(output / fmt::format("seed{}", seed)) {
-  const bool exists = holds_run(path_);
+    : path_(seed_folder(output, seed)) {
+  const bool resumed = if_exists == IfRunExists::resume;
+  const bool exists = resumed ? fs::exists(path_ / "config.toml") : holds_run(path_);
   CLX_CHECK(!exists || if_exists != IfRunExists::refuse, "output folder ", path_.string(),
             ": holds a run already; --overwrite starts anew, another --output-dir keeps it");
-  CLX_CHECK(exists || if_exists != IfRunExists::resume, "output folder ", path_.string(),
-            ": no run to resume");
+  CLX_CHECK(exists || !resumed, "output folder ", path_.string(), ": no run to resume");
   make_output_folder(checkpoints());
   make_output_folder(path_);
 
   ordered_json env = describe(environment);
-  if (exists && if_exists == IfRunExists::overwrite) remove_run(path_);
-  if (if_exists == IfRunExists::resume) {
+  if (if_exists == IfRunExists::overwrite) remove_run(path_);
+  if (if_exists != IfRunExists::refuse) remove_unfinished_files(path_);
+  if (resumed) {
     std::error_code ignored;
     ordered_json earlier = ordered_json::array();
     if (fs::exists(path_ / "env.json", ignored)) {
@@ -101,38 +131,45 @@ fs::path RunFolder::checkpoint(const std::string& name) const {
 }
 
 void RunFolder::append_metrics(const ordered_json& line) const {
-  const std::string text = line.dump() + "\n";
-  const int file = open(metrics().c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-  CLX_CHECK(file >= 0, metrics().string(), ": cannot be opened: ", std::strerror(errno));
-  const auto before = lseek(file, 0, SEEK_END);
-  const auto written = write(file, text.data(), text.size());
-  const int reason = written < 0 ? errno : ENOSPC;
-  if (written >= 0 && static_cast<std::size_t>(written) < text.size()) {
-    [[maybe_unused]] const int cut = ftruncate(file, before);
-  }
-  close(file);
-  CLX_CHECK(written == static_cast<ssize_t>(text.size()), metrics().string(),
-            ": cannot be written: ", std::strerror(reason));
+  append_line(metrics(), line);
+}
+
+void RunFolder::append_timings(const ordered_json& line) const {
+  append_line(timings(), line);
 }
 
 void RunFolder::keep_metrics_until(std::int64_t epoch) const {
   std::error_code ignored;
   if (!fs::exists(metrics(), ignored)) return;
-  const std::string text = read_whole(metrics());
   std::string kept;
   std::size_t number = 0;
-  std::size_t begin = 0;
-  for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', begin)) {
+  for (const ordered_json& line : read_metrics(metrics())) {
     ++number;
-    const std::string line = text.substr(begin, end - begin);
-    const ordered_json json = ordered_json::parse(line, nullptr, false);
-    CLX_CHECK_DATA(json.is_object() && json.contains("epoch") && json["epoch"].is_number(),
-                   metrics().string(), ":", number, ": expected a JSON object with an epoch, got ",
-                   line.substr(0, 80));
-    if (json["epoch"].get<double>() <= static_cast<double>(epoch)) kept += line + "\n";
-    begin = end + 1;
+    CLX_CHECK_DATA(line.contains("epoch") && line["epoch"].is_number(), metrics().string(), ":", number,
+                   ": expected a JSON object with an epoch, got ", line.dump().substr(0, 80));
+    if (line["epoch"].get<double>() <= static_cast<double>(epoch)) kept += line.dump() + "\n";
   }
   write_whole(metrics(), kept);
+}
+
+fs::path seed_folder(const fs::path& output, std::uint64_t seed) {
+  return output / fmt::format("seed{}", seed);
+}
+
+std::vector<ordered_json> read_metrics(const fs::path& file) {
+  std::error_code ignored;
+  std::vector<ordered_json> lines;
+  if (!fs::exists(file, ignored)) return lines;
+  const std::string text = read_whole(file);
+  std::size_t begin = 0;
+  for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', begin)) {
+    const std::string line = text.substr(begin, end - begin);
+    lines.push_back(ordered_json::parse(line, nullptr, false));
+    CLX_CHECK_DATA(lines.back().is_object(), file.string(), ":", lines.size(),
+                   ": expected a JSON object with an epoch, got ", line.substr(0, 80));
+    begin = end + 1;
+  }
+  return lines;
 }
 
 fs::path find_run(const fs::path& path) {

@@ -27,6 +27,13 @@ void check_architecture(const std::string& arch) {
                                  did_you_mean(arch, known)));
 }
 
+// Whether the probe sees features of length 1; nothing if that is as it was fitted.
+std::optional<bool> normalizes(const std::string& probe_input, const data::Dataset& set) {
+  if (probe_input == "fitted") return std::nullopt;
+  if (probe_input == "reference") return set.name != "cifar10" && set.name != "shapes";
+  return probe_input == "normalized";
+}
+
 }  // namespace
 
 void add_compute_options(Options& options, ComputeOptions* compute) {
@@ -84,7 +91,9 @@ std::unique_ptr<nn::Model> make_model(const ArchitectureOptions& architecture,
   auto model = nn::make_model(architecture.arch,
                               {.classes = static_cast<int>(set.class_names.size()),
                                .width = architecture.width,
-                               .shortcut = architecture.shortcut},
+                               .shortcut = architecture.shortcut,
+                               .head = architecture.head,
+                               .projection = architecture.projection},
                               seed, device, precision);
   model->set_trained_on(set.info());
   return model;
@@ -97,9 +106,9 @@ void add_model_options(Options& options, ModelOptions* model) {
               "linear_classifier.safetensors beside the checkpoint)");
   options
       .add("probe-input", &model->probe_input,
-           "features that the probe sees: as it was fitted, of length 1, or raw (the published CIFAR-10 "
-           "evaluation)")
-      .choices({"fitted", "normalized", "raw"});
+           "features that the probe sees: as it was fitted, of length 1, raw, or as in the published "
+           "evaluation: raw on cifar10 and shapes, of length 1 elsewhere")
+      .choices({"fitted", "normalized", "raw", "reference"});
 }
 
 void add_encoder_options(Options& options, ModelOptions* model) {
@@ -162,10 +171,8 @@ std::unique_ptr<nn::Model> load_model(const ModelOptions& options,
   }
   if (!probe.empty()) {
     const nn::Probe classifier = nn::load_probe(probe, *model);
-    model = nn::with_probe(
-        std::move(model), classifier,
-        options.probe_input == "fitted" ? std::nullopt : std::optional(options.probe_input == "normalized"));
-  } else if (options.probe_input != "fitted") {
+    model = nn::with_probe(std::move(model), classifier, normalizes(options.probe_input, set));
+  } else if (options.probe_input == "normalized" || options.probe_input == "raw") {
     throw UsageError(
         "probe-input: expected a probe, got a model with a classifier of its own; --probe names one");
   }

@@ -38,6 +38,8 @@ struct ArchitectureOptions {
   std::string arch = "resnet20";
   double width = 1;
   nn::Shortcut shortcut = nn::Shortcut::subsample;
+  nn::Head head = nn::Head::classifier;
+  int projection = 128;  // outputs of a projection head
 };
 
 /// Declares --arch, --width and --shortcut in the current group.
@@ -60,7 +62,7 @@ struct ModelOptions {
   std::vector<float> mean, std;  // of pixels in [0,1]; default: the data set's
   // For encoders, and in the place of a classifier's own head:
   std::filesystem::path probe{};       // default, for encoders only: linear_classifier beside the checkpoint
-  std::string probe_input = "fitted";  // fitted, normalized or raw features
+  std::string probe_input = "fitted";  // fitted, normalized, raw or reference
 };
 
 /// Declares --run, --checkpoint, --arch, … in the group "Model".

@@ -1,40 +1,49 @@
 // One training run.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
 #include <string>
-#include <vector>
 
-#include "apps/support/workload.h"
-#include "nn/optim/optimizer.h"
+#include "apps/support/run_folder.h"
+#include "apps/train/training_options.h"
+#include "nn/data/dataset.h"
+#include "runtime/communicator.h"
 
 namespace clx::app {
 
-struct TrainingOptions {
-  std::filesystem::path output_dir = "runs/train";
-  bool overwrite = false;
-  int log_interval = 50;
-  bool quiet = false;
-  DataOptions data;
-  std::string augment = "crop-flip";
-  ArchitectureOptions architecture;
-  int epochs = 20;
-  int batch_size = 128;
-  double lr = 0.1;
-  nn::OptimizerOptions optimizer{.momentum = 0.9f, .weight_decay = 5e-4f};
-  int warmup_epochs = 0;
-  float label_smoothing = 0;
-  std::uint64_t seed = 0;
-  ComputeOptions compute;
-  std::string config_toml;           // what --print-config shows, kept in the run folder
-  std::vector<std::string> command;  // argv
+/// What a run folder holds.
+enum class Progressed {
+  nothing,      // no run
+  begun,        // a run that was stopped before it had saved anything
+  interrupted,  // a state to go on from
+  finished
 };
 
-/// Trains with cross-entropy and writes <output_dir>/seed<seed>: after every epoch checkpoints/last and a
-/// line of metrics.jsonl, checkpoints/best at the best test accuracy, checkpoints/final at the end.
-/// Returns the exit code: 0, or that of a stop on request after saving.
+/// Throws DataError if the folder holds weights but no state to go on from.
+Progressed progress_of(const std::filesystem::path& folder, const TrainingOptions& options);
+
+/// The images of all runs of a command.
+struct TrainingData {
+  data::Dataset train, test;
+};
+
+/// One of the runs of a command.
+struct RunPlan {
+  std::uint64_t seed = 0;
+  std::string config_toml;                  // kept in the run folder
+  IfRunExists start = IfRunExists::refuse;  // resume: from the state in the folder
+};
+
+/// Trains and writes <output_dir>/seed<seed>: after every epoch a line of metrics.jsonl, checkpoints/best
+/// where it was the best so far (test accuracy; of encoders the lowest training loss), checkpoints/last and
+/// its state, checkpoints/final at the end, and for encoders a linear classifier.
+///
+/// Returns   the exit code: 0, or that of a stop on request after saving
 /// Throws    NonFiniteLoss naming the step (the last good checkpoint is kept); Error, DataError, UsageError
-int train(const TrainingOptions& options);
+/// Notes     Called by all processes; rank 0 alone evaluates and writes.
+int train(const TrainingOptions& options,
+          const RunPlan& plan,
+          const TrainingData& data,
+          Communicator& across,
+          Device device);
 
 }  // namespace clx::app

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "nn/data/pk_order.h"
 #include "nn/data/prefetcher.h"
 #include "runtime/check.h"
 #include "runtime/ops/gather.h"
@@ -11,13 +12,26 @@
 #include "runtime/step.h"
 
 namespace clx::data {
+namespace {
+
+std::unique_ptr<Order> make_order(const Dataset& set, const BatchOptions& o) {
+  if (o.classes_per_batch == 0)
+    return std::make_unique<EpochOrder>(set.size(), o.batch_size, o.seed, o.order);
+  CLX_CHECK(o.classes_per_batch > 0 && o.batch_size % o.classes_per_batch == 0,
+            "loader: expected a batch size that is a multiple of the batch's ", o.classes_per_batch,
+            " classes, got ", o.batch_size);
+  return std::make_unique<PkOrder>(set.labels, set.class_names, o.seed,
+                                   PkOptions{.classes = o.classes_per_batch,
+                                             .images = static_cast<int>(o.batch_size) / o.classes_per_batch,
+                                             .shares = o.order.shares,
+                                             .share = o.order.share});
+}
+
+}  // namespace
 
 struct BatchLoader::State {
   State(const Dataset& set, const BatchOptions& o)
-      : options(o),
-        labels(set.label_tensor().to(o.device)),
-        order(set.size(), o.batch_size, o.seed, o.order),
-        step(o.device) {
+      : options(o), labels(set.label_tensor().to(o.device)), order(make_order(set, o)), step(o.device) {
     CLX_CHECK(o.views >= 1, "loader: expected at least one view, got ", o.views);
     AugmentOptions& augment = options.augment;
     if (augment.mean.empty()) augment.mean = set.mean;
@@ -37,7 +51,7 @@ struct BatchLoader::State {
   }
 
   void restart(std::int64_t first) {
-    prefetcher->start(epoch, first, order.batches(), [this](std::int64_t b) { return order.batch(b); });
+    prefetcher->start(epoch, first, order->batches(), [this](std::int64_t b) { return order->batch(b); });
     upcoming = first;
   }
 
@@ -55,7 +69,7 @@ struct BatchLoader::State {
 
   BatchOptions options;
   Tensor images, labels;  // images: resident ones
-  EpochOrder order;
+  std::unique_ptr<Order> order;
   Step step;
   int epoch = 0;
   std::vector<std::string> bad_images;
@@ -78,14 +92,14 @@ void BatchLoader::start_epoch(int epoch) {
   if (begun_already) return;
   if (s.prefetcher) s.prefetcher->start(epoch, 0, 0, {});  // its threads no longer ask for the old order
   s.upcoming.reset();
-  s.order.start_epoch(epoch);
+  s.order->start_epoch(epoch);
   s.step.set_key(s.options.seed, epoch);
   s.epoch = epoch;
-  if (s.prefetcher && s.order.batches() > 0) s.restart(0);
+  if (s.prefetcher && s.order->batches() > 0) s.restart(0);
 }
 
 std::int64_t BatchLoader::batches() const {
-  return state_->order.batches();
+  return state_->order->batches();
 }
 
 const std::vector<std::string>& BatchLoader::bad_images() const {
@@ -95,7 +109,7 @@ const std::vector<std::string>& BatchLoader::bad_images() const {
 Batch BatchLoader::batch(std::int64_t index) {
   State& s = *state_;
   Batch batch;
-  batch.samples = s.order.batch(index);
+  batch.samples = s.order->batch(index);
   const auto N = static_cast<std::int64_t>(batch.samples.size());
   const Tensor ids = Tensor::from_host({N}, batch.samples, s.options.device);
   Tensor pixels;

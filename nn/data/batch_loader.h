@@ -24,8 +24,9 @@ struct BatchOptions {
   std::int64_t batch_size = 128;  // samples; a batch holds views·batch_size images
   int views = 1;                  // independently augmented copies of each sample
   OrderOptions order{};
-  AugmentOptions augment{};  // empty mean and std: the data set's; height and width: left to the data set
-  std::uint64_t seed = 0;    // of order and augmentation
+  int classes_per_batch = 0;  // P; above 0: PK sampling with K = batch_size/P (nn/data/pk_order.h)
+  AugmentOptions augment{};   // empty mean and std: the data set's; height and width: left to the data set
+  std::uint64_t seed = 0;     // of order and augmentation
   Device device = kCpu;
   int workers = 0;  // loader threads of a set that is read from files; 0: as many as compute
   OnBadImage on_bad = OnBadImage::fail;

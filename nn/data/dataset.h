@@ -28,6 +28,14 @@ struct Square {
   int shorter = 0;  // 0: ⌊side·256/224⌋; if given, images of the right size are resized, too
 };
 
+/// What counts as the object in a mask file.
+enum class MaskRule {
+  any,       // what is not zero in any channel; nearest pixels
+  class_id,  // where R + 256·G is the label + 1, as ImageNet-S numbers its 50 classes; nearest pixels
+  blended,   // where R is above zero after bilinear interpolation, as the published evaluation has it:
+             // all classes and what ImageNet-S says to ignore count, and objects are a little larger
+};
+
 /// Images with their classes: either resident (images of one size, on the cpu) or, with a `source`, read when
 /// they are needed (nn/data/image_source.h).
 struct Dataset {
@@ -38,6 +46,7 @@ struct Dataset {
   std::vector<std::int32_t> labels;           // M values within 0 … class_names.size() − 1
   std::vector<std::string> class_names;
   Tensor masks;                           // (M,H,W) u8, 1 on the object; undefined where there are none
+  MaskRule mask_rule = MaskRule::any;     // how the masks of a source become `masks`
   std::vector<float> mean, std;           // per channel, of pixels in [0,1]
   std::vector<std::string> bad_images{};  // left out because they could not be read: why
 

@@ -38,6 +38,15 @@ bool is_square_already(const Square& square, ImageSize size) {
   return square.shorter == 0 && size.height == square.side && size.width == square.side;
 }
 
+// 1 where R + 256·G is `id`; of a mask with one channel where that is.
+std::vector<std::uint8_t> pixels_of_class(const io::ImageView& mask, int id) {
+  std::vector<std::uint8_t> object;
+  const std::uint8_t* p = mask.pixels;
+  for (int n = mask.height * mask.width; n-- > 0; p += mask.channels)
+    object.push_back(p[0] + (mask.channels > 1 ? 256 * p[1] : 0) == id);
+  return object;
+}
+
 }  // namespace
 
 std::shared_ptr<const ImageSource> chosen_images(std::shared_ptr<const ImageSource> source,
@@ -70,14 +79,23 @@ io::ImageView read_mask_of_size(const ImageSource& source,
   return mask;
 }
 
-void read_square_mask(const ImageSource& source,
-                      std::int64_t i,
-                      ImageSize size,
-                      const Square& square,
-                      ImageSource::Memory& memory,
-                      std::uint8_t* to) {
-  const io::ImageView mask = read_mask_of_size(source, i, size, memory);
-  io::resized_mask(mask, is_square_already(square, size) ? square.side : shorter_of(square), square.side, to);
+void read_square_mask(
+    const Dataset& set, std::int64_t i, ImageSize size, ImageSource::Memory& memory, std::uint8_t* to) {
+  const io::ImageView mask = read_mask_of_size(*set.source, i, size, memory);
+  const int side = set.square.side,
+            shorter = is_square_already(set.square, size) ? side : shorter_of(set.square);
+  if (set.mask_rule == MaskRule::any) {
+    io::resized_mask(mask, shorter, side, to);
+  } else if (set.mask_rule == MaskRule::class_id) {
+    const std::vector<std::uint8_t> object =
+        pixels_of_class(mask, set.labels[static_cast<std::size_t>(i)] + 1);
+    io::resized_mask({mask.width, mask.height, 1, object.data()}, shorter, side, to);
+  } else {
+    std::vector<std::uint8_t> blended(static_cast<std::size_t>(side * side * mask.channels));
+    io::resized_center(mask, shorter, side, blended.data());
+    for (auto red = blended.begin(); red != blended.end(); red += mask.channels)
+      *to++ = *red > 0;
+  }
 }
 
 Tensor read_squares(const Dataset& set, std::int64_t begin, std::int64_t end, int workers) {
@@ -101,7 +119,7 @@ void make_resident(Dataset* set, int workers, OnBadImage on_bad) {
   for_each_image(M, workers, [&](std::int64_t i, ImageSource::Memory& memory) {
     try {
       const ImageSize size = read_square(*set->source, i, set->square, memory, pixels + i * side * side * 3);
-      if (masked) read_square_mask(*set->source, i, size, set->square, memory, objects + i * side * side);
+      if (masked) read_square_mask(*set, i, size, memory, objects + i * side * side);
     } catch (const DataError& error) {
       if (on_bad == OnBadImage::fail) throw;
       bad[static_cast<std::size_t>(i)] = error.what();

@@ -49,14 +49,11 @@ ImageSize read_square(const ImageSource& source,
                       ImageSource::Memory& memory,
                       std::uint8_t* to);
 
-/// Writes the mask of image i, which has that size, as (side,side) zeros and ones, by the same rule with
-/// nearest pixels. Throws DataError naming the mask if it cannot be read or is of another size.
-void read_square_mask(const ImageSource& source,
-                      std::int64_t i,
-                      ImageSize size,
-                      const Square& square,
-                      ImageSource::Memory& memory,
-                      std::uint8_t* to);
+/// Writes the mask of image i, whose own size is `size`, as (side,side) zeros and ones: the part that
+/// read_square takes, with what `set.mask_rule` says of pixels. Throws DataError naming the mask if it cannot
+/// be read or is of another size.
+void read_square_mask(
+    const Dataset& set, std::int64_t i, ImageSize size, ImageSource::Memory& memory, std::uint8_t* to);
 
 /// The mask of image i as stored. Throws DataError if it cannot be read or is of another size.
 io::ImageView read_mask_of_size(const ImageSource& source,

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "nn/data/order.h"
+
 namespace clx::data {
 
 struct OrderOptions {
@@ -16,7 +18,7 @@ struct OrderOptions {
 /// Batches of sample ids, or this process's share of each. An epoch's order is a function of (seed, epoch,
 /// count) alone: not of the batch size, the number of processes, the device or the epochs before, so a
 /// resumed run continues it.
-class EpochOrder {
+class EpochOrder final : public Order {
  public:
   /// Begins with epoch 0. Throws Error if count or batch_size is below 1, or batches cannot be shared
   /// evenly.
@@ -25,11 +27,11 @@ class EpochOrder {
              std::uint64_t seed,
              const OrderOptions& options = {});
 
-  void start_epoch(int epoch);
+  void start_epoch(int epoch) override;
   /// Batches per epoch; 0 if drop_last leaves none.
-  std::int64_t batches() const;
+  std::int64_t batches() const override;
   /// The ids of batch 0 … batches() − 1, of which a share is batch_size/shares. Throws Error outside.
-  std::vector<std::int64_t> batch(std::int64_t index) const;
+  std::vector<std::int64_t> batch(std::int64_t index) const override;
 
  private:
   std::int64_t batch_size_;

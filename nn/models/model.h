@@ -1,6 +1,7 @@
 // What programs see of a classifier.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,12 @@ struct Activations {
 struct TappedFeatures {
   Tensor features;    // (N,D) f32
   Tensor activation;  // (N,h,w,C)
+};
+
+/// A classifier of the form scores = weight·f + bias, or weight·(f/‖f‖) + bias, of the features f.
+struct LinearHead {
+  Tensor weight;            // (K,D) f32
+  bool normalized = false;  // sees features of length 1
 };
 
 /// What follows the features: class scores, or the projection that contrastive losses see. Models of the
@@ -48,6 +55,10 @@ class Model : public Module {
   virtual Tensor projection(const Tensor& features) = 0;
 
   virtual Head head_kind() const = 0;
+
+  /// The classifier, if it is linear and its features are the last block's output averaged over the image:
+  /// then gradients of the scores have closed forms.
+  virtual std::optional<LinearHead> linear_head() const = 0;
 
   /// The scores and what block `layer` ("layer3.2"; "layer3" is the last of its blocks) gave, so that
   /// grad(score, {activation}) is what Grad-CAM needs.

@@ -27,6 +27,7 @@ class Probed final : public Model {
   Tensor head(const Tensor& features) override { return fc_(normalize_ ? l2_normalize(features) : features); }
   Tensor projection(const Tensor& features) override { return encoder_->projection(features); }
   Head head_kind() const override { return Head::classifier; }
+  std::optional<LinearHead> linear_head() const override { return LinearHead{fc_.weight(), normalize_}; }
   TappedFeatures features_with(const Tensor& x, const std::string& layer) override {
     return encoder_->features_with(x, layer);
   }

@@ -16,8 +16,7 @@ namespace clx::nn {
 ///   probe of normalised features on raw ones: then the scores less bias are ‖f‖ times as large.
 ///
 /// Throws    Error if the probe is not of the encoder's feature size
-/// Notes     The encoder's own head, if any, is not used. With the normalisation the scores are no linear
-///           function of the features: closed forms for linear heads do not apply.
+/// Notes     The encoder's own head, if any, is not used.
 std::unique_ptr<Model> with_probe(std::unique_ptr<Model> encoder,
                                   const Probe& probe,
                                   std::optional<bool> normalize = std::nullopt);

@@ -80,6 +80,10 @@ class Resnet final : public Model {
     return (*projection_)(features);
   }
   Head head_kind() const override { return options_.head; }
+  std::optional<LinearHead> linear_head() const override {
+    if (!classifier_) return std::nullopt;
+    return LinearHead{classifier_->weight()};
+  }
 
   TappedFeatures features_with(const Tensor& x, const std::string& layer) override {
     const std::size_t end = index_of(layer) + 1;

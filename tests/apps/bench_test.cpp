@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/paths.h"
+
 namespace clx {
 namespace {
 
@@ -29,7 +31,7 @@ class Bench : public testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
-  const fs::path kProgram = fs::path(CLX_BIN_DIR) / "clx-bench";
+  const fs::path kProgram = tests::program_dir() / "clx-bench";
   const fs::path table_ = fs::temp_directory_path() / ("clx-bench-test-" + std::to_string(getpid()));
 };
 

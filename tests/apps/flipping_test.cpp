@@ -9,7 +9,6 @@
 namespace clx::app {
 namespace {
 
-using xai::FlipMode;
 using xai::PixelFlipping;
 
 class FlippingOfNetworks : public testing::TestWithParam<const char*> {
@@ -34,32 +33,28 @@ INSTANTIATE_TEST_SUITE_P(Networks,
 
 TEST_P(FlippingOfNetworks, DoesNotDependOnTheBatchToTheLastBit) {
   const auto model = nn::make_model(GetParam(), {.width = 0.25}, 1);
-  const Tensor images = tests::to_tensor(tests::uniform({3, 32, 32, 3}, 1, -2, 2), kCpu),
-               maps = tests::to_tensor(tests::uniform({3, 32, 32}, 2, 0, 1), kCpu);
-  for (const FlipMode mode : {FlipMode::pixel, FlipMode::channel}) {
-    const auto with = [&](int batch, std::int64_t max_memory) {
-      const PixelFlipping pf =
-          flip(*model, images, maps, {3, 1, 4},
-               {.pixels_per_step = 512, .batch_size = batch, .mode = mode, .max_memory = max_memory});
-      std::vector<double> all = pf.p0;
-      for (const auto* more : {&pf.curves, &pf.auc, &pf.auc_with_p0, &pf.auc_over_p0})
-        all.insert(all.end(), more->begin(), more->end());
-      return all;
-    };
-    const std::vector<double> one = with(1, 1);
-    EXPECT_EQ(with(4, 1), one);
-    EXPECT_EQ(with(100, 1), one);
-    EXPECT_EQ(with(0, 1 << 23), one);
-  }
+  const Tensor images = tests::to_tensor(tests::uniform({2, 32, 32, 3}, 1, -2, 2), kCpu),
+               maps = tests::to_tensor(tests::uniform({2, 32, 32}, 2, 0, 1), kCpu);
+  const auto with = [&](int batch, std::int64_t max_memory) {
+    const PixelFlipping pf = flip(*model, images, maps, {3, 1},
+                                  {.pixels_per_step = 256, .batch_size = batch, .max_memory = max_memory});
+    std::vector<double> all = pf.p0;
+    for (const auto* more : {&pf.curves, &pf.auc, &pf.auc_with_p0, &pf.auc_over_p0})
+      all.insert(all.end(), more->begin(), more->end());
+    return all;
+  };
+  const std::vector<double> one = with(1, 1);
+  EXPECT_EQ(with(3, 1), one);
+  EXPECT_EQ(with(0, 1 << 23), one);
 }
 
 TEST_P(FlippingOfNetworks, DoesNotDependOnOtherImagesToTheLastBit) {
   const auto model = nn::make_model(GetParam(), {.width = 0.25}, 1);
-  const Tensor images = tests::to_tensor(tests::uniform({3, 32, 32, 3}, 1, -2, 2), kCpu),
-               maps = tests::to_tensor(tests::uniform({3, 32, 32}, 2, 0, 1), kCpu);
-  const std::vector<double> all = flip(*model, images, maps, {3, 1, 4}, {.pixels_per_step = 512}).curves;
+  const Tensor images = tests::to_tensor(tests::uniform({2, 32, 32, 3}, 1, -2, 2), kCpu),
+               maps = tests::to_tensor(tests::uniform({2, 32, 32}, 2, 0, 1), kCpu);
+  const std::vector<double> all = flip(*model, images, maps, {3, 1}, {.pixels_per_step = 512}).curves;
   const std::vector<double> last =
-      flip(*model, images.slice(2, 3), maps.slice(2, 3), {4}, {.pixels_per_step = 512}).curves;
+      flip(*model, images.slice(1, 2), maps.slice(1, 2), {1}, {.pixels_per_step = 512}).curves;
   EXPECT_TRUE(std::equal(last.begin(), last.end(), all.end() - static_cast<std::ptrdiff_t>(last.size())));
 }
 

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/paths.h"
+
 namespace clx {
 
 /// How a program ended and what it said.
@@ -32,7 +34,7 @@ class RunningProgram {
                  const std::function<void()>& in_child = {},
                  unsigned seconds = 300)
       : err_(std::tmpfile()) {
-    const std::filesystem::path binary = std::filesystem::path(CLX_BIN_DIR) / name;
+    const std::filesystem::path binary = tests::program_dir() / name;
     std::vector<std::string> words{name};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;

@@ -41,10 +41,10 @@ class Stopping : public ProgramTest {
     const Finished done = program.finish();
     EXPECT_EQ(done.code, code);
     EXPECT_THAT(done.err, HasSubstr("last.safetensors"));
-    EXPECT_THAT(
-        names_in(root / "run/seed0"),
-        UnorderedElementsAre("checkpoints", "checkpoints/best.safetensors", "checkpoints/last.safetensors",
-                             "config.toml", "env.json", "metrics.jsonl"));
+    EXPECT_THAT(names_in(root / "run/seed0"),
+                UnorderedElementsAre("checkpoints", "checkpoints/best.safetensors",
+                                     "checkpoints/last.safetensors", "checkpoints/last.state.safetensors",
+                                     "config.toml", "env.json", "metrics.jsonl", "timings.jsonl"));
     EXPECT_TRUE(text_of(root / "run/seed0/metrics.jsonl").ends_with("}\n"));
     expect_good("run/seed0/checkpoints/last.safetensors");
   }
@@ -132,7 +132,7 @@ TEST_F(Stopping, ACheckpointThatDoesNotFitIsNotLeftInPart) {
   const Finished done =
       run_program("clx-train", kTinyTraining + Arguments{"--output-dir", at("run")}, files_of_at_most(20000));
   EXPECT_EQ(done.code, 1);
-  EXPECT_THAT(done.err, HasSubstr("error: writing " + at("run/seed0/checkpoints/last.safetensors") +
+  EXPECT_THAT(done.err, HasSubstr("error: writing " + at("run/seed0/checkpoints/best.safetensors") +
                                   ": File too large"));
   EXPECT_THAT(names_in(root / "run/seed0"), UnorderedElementsAre("checkpoints", "config.toml", "env.json"));
 }
@@ -167,10 +167,11 @@ TEST_F(Stopping, AFullDiskLeavesTheCheckpointsThatFit) {
     GTEST_SKIP() << "this user may not mount a small disk";
   const Finished done = run_program("clx-train", kTinyTraining + Arguments{"--output-dir", at("disk/run")});
   EXPECT_EQ(done.code, 1);
-  EXPECT_THAT(done.err, HasSubstr("best.safetensors: No space left on device"));
+  EXPECT_THAT(done.err, HasSubstr("last.state.safetensors: No space left on device"));
   EXPECT_THAT(names_in(root / "disk/run/seed0"),
-              UnorderedElementsAre("checkpoints", "checkpoints/last.safetensors", "config.toml", "env.json"));
-  expect_good("disk/run/seed0/checkpoints/last.safetensors");
+              UnorderedElementsAre("checkpoints", "checkpoints/best.safetensors", "config.toml", "env.json",
+                                   "metrics.jsonl", "timings.jsonl"));
+  expect_good("disk/run/seed0/checkpoints/best.safetensors");
   ::umount(at("disk").c_str());
 }
 

@@ -13,6 +13,7 @@
 #include "runtime/ops/supcon.h"
 #include "runtime/ops/triplet.h"
 #include "tests/nn/closed_form.h"
+#include "tests/paths.h"
 
 namespace clx::nn {
 namespace {
@@ -20,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 const json& fixture(const std::string& loss) {
-  static const json all = json::parse(std::ifstream(CLX_SOURCE_DIR "/tests/fixtures/losses.json"));
+  static const json all = json::parse(std::ifstream(tests::fixture("losses.json")));
   return *std::ranges::find_if(all, [&](const json& f) { return f["loss"] == loss; });
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/autograd.h"
 #include "tests/devices.h"
 #include "tests/nn/closed_form.h"
+#include "tests/paths.h"
 
 namespace clx::nn {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 const json& fixture() {
-  static const json all = json::parse(std::ifstream(CLX_SOURCE_DIR "/tests/fixtures/optim.json"));
+  static const json all = json::parse(std::ifstream(tests::fixture("optim.json")));
   return all;
 }
 

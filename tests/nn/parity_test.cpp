@@ -10,6 +10,7 @@
 #include "runtime/autograd.h"
 #include "runtime/ops/cross_entropy.h"
 #include "tests/nn/closed_form.h"
+#include "tests/paths.h"
 
 namespace clx::nn {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 const json& fixture(std::size_t index) {
-  static const json all = json::parse(std::ifstream(CLX_SOURCE_DIR "/tests/fixtures/models.json"));
+  static const json all = json::parse(std::ifstream(tests::fixture("models.json")));
   return all.at(index);
 }
 

@@ -12,6 +12,7 @@
 #include "runtime/threads.h"
 #include "tests/nn/closed_form.h"
 #include "tests/nn/test_data.h"
+#include "tests/paths.h"
 
 namespace clx::nn {
 namespace {
@@ -69,7 +70,7 @@ void expect_fit(const ProbeFit& fit, const json& expected) {
 class ProbeFixture : public testing::TestWithParam<bool> {
  protected:
   static json expected(const char* kind) {
-    static const json all = json::parse(std::ifstream(CLX_SOURCE_DIR "/tests/fixtures/probe.json"));
+    static const json all = json::parse(std::ifstream(tests::fixture("probe.json")));
     return all[GetParam() ? "normalized" : "raw"][kind];
   }
 };

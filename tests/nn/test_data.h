@@ -7,12 +7,14 @@
 #include <string>
 #include <unistd.h>
 
+#include "tests/paths.h"
+
 namespace clx::tests {
 
 /// The folder of real data: $CLX_TEST_DATA, or shared/data beside the source tree.
 inline std::filesystem::path test_data() {
   if (const char* folder = std::getenv("CLX_TEST_DATA")) return folder;
-  return std::filesystem::path(CLX_SOURCE_DIR) / "../shared/data";
+  return source_dir() / "../shared/data";
 }
 
 /// A fresh folder for one test, removed at its end.

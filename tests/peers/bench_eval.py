@@ -111,7 +111,9 @@ def speed(a, work):
         spread = f"{min(s.seconds):.4f} … {max(s.seconds):.4f}"
         rows.append([s.name, f"{time(s):.4f}", spread, *ratios, f"{max(s.peaks):.0f}"])
     header = ["", "s per image", "range", "× published loop", "× best f32", "× best bf16", "peak MiB"]
-    text = f"\n## Speed\n\n{a.images} images of CIFAR-10, medians of {a.rounds} rounds.\n\n" + report.table(header, rows)
+    text = f"\n## Speed\n\n{a.images} images of CIFAR-10, medians of {a.rounds} rounds.\n\n" + report.table(
+        header, rows
+    )
 
     rows, broken = [], []
     for key in loop.scores:

@@ -50,7 +50,9 @@ def ours(a, pattern, *flags):
         named = dict(zip(cells[0], row))
         number, unit = named["memory"].split()
         name = named["what"]
-        seconds = [1e-9 * r["real_time"] for r in runs if r.get("run_type") == "iteration" and r["name"].startswith(name)]
+        seconds = [
+            1e-9 * r["real_time"] for r in runs if r.get("run_type") == "iteration" and r["name"].startswith(name)
+        ]
         memory = float(number) * PREFIXES[unit[:-1]] / 2**20
         rows[name] = Row(report.median(seconds), memory, float(named["images/s"] or 0))
     return rows
@@ -64,8 +66,8 @@ def their_losses(a, kind, size):
     return (float(found[1]), float(found[2])) if found else None
 
 
-def spread(values):
-    return f"{min(values):.3g} … {max(values):.3g}"
+def spread(values, form=".3g"):
+    return f"{min(values):{form}} … {max(values):{form}}"
 
 
 def losses(a):
@@ -82,7 +84,12 @@ def losses(a):
             if them:
                 theirs = report.median([t[0] for t in them])
                 memory = report.median([t[1] for t in them])
-                row += [f"{theirs:.3g} s", spread([t[0] for t in them]), f"{memory:.0f} MiB", f"{theirs / seconds:.1f}×"]
+                row += [
+                    f"{theirs:.3g} s",
+                    spread([t[0] for t in them]),
+                    f"{memory:.0f} MiB",
+                    f"{theirs / seconds:.1f}×",
+                ]
             else:
                 row += ["–", "–", "–", "–"]
             rows.append(row)
@@ -115,9 +122,9 @@ def pipelines(a):
             [
                 what,
                 f"{report.median(rate):.0f}",
-                spread(rate),
+                spread(rate, ".0f"),
                 f"{report.median(them[theirs]):.0f}",
-                spread(them[theirs]),
+                spread(them[theirs], ".0f"),
                 f"{ratio:.1f}×",
                 f"{target}×" if target else "",
             ]

@@ -24,11 +24,12 @@ import torch
 import libraries
 import report
 
-PREAMBLE = """Written by tests/peers/compare_xai.py: clx-eval --protocol reference beside pytorch-grad-cam, Quantus and scikit-image.
+PREAMBLE = """Written by tests/peers/compare_xai.py: clx-eval --protocol reference beside pytorch-grad-cam, Quantus, scikit-image.
 Maps are compared with pytorch-grad-cam's of the same network and images; the bound is 1e-5 times max|raw|/(range of
-raw), the factor by which min-max normalisation enlarges rounding. Metrics are computed by both sides on the same maps:
-complexity, sparseness, localisation and pixel flipping on pytorch-grad-cam's (given to clx-eval by --maps), continuity
-and contrastivity on ours (saved by --save-maps). Ties of pixel flipping are broken by position on both sides."""
+raw), the factor by which min-max normalisation enlarges rounding. What rounding there is, the rows from double precision
+say. Metrics are computed by both sides on the same maps, pytorch-grad-cam's
+(given to clx-eval by --maps); the class of contrastivity is the one clx-eval drew. Where "each with its own maps" is said,
+clx-eval made its own. Ties of pixel flipping are broken by position on both sides."""
 METHODS = ("GradCAM", "EigenCAM")
 SAME_MAPS = 1e-5  # of every metric, image by image, both sides given the same maps
 MAPS = 1e-5  # of maps, times max|raw|/(range of raw), by which min-max normalisation amplifies rounding
@@ -114,16 +115,18 @@ class Comparison:
         if over.any():
             self.broken.append(f"{what}: {over.sum()} of {len(d)} images, first {np.argmax(over)}")
         good = d[~np.isnan(d)]
-        limit = report.significant(bound) if np.ndim(bound) == 0 else f"{np.min(bound):.2g} … {np.max(bound):.2g}"
         worst, mean = (good.max(), good.mean()) if len(good) else (0, 0)
-        self.rows.append([what, len(good), f"{worst:.2g}", f"{mean:.2g}", limit, "**no**" if over.any() else "yes"])
+        low, high = (f"{f(bound):.2g}" for f in (np.min, np.max))
+        limit = "" if high == "inf" else low if low == high else f"{low} … {high}"
+        within = "" if high == "inf" else "**no**" if over.any() else "yes"
+        self.rows.append([what, len(good), f"{worst:.2g}", f"{mean:.2g}", limit, within])
 
     def per_image(self, what, ours, theirs, bound=SAME_MAPS):
-        """NaN where one side has it must be NaN on the other."""
+        """One value per image, or one curve. NaN where one side has it must be NaN on the other."""
         ours, theirs = np.asarray(ours), np.asarray(theirs)
         if (np.isnan(ours) != np.isnan(theirs)).any():
             self.broken.append(f"{what}: NaN on one side only")
-        self.row(what, np.abs(ours - theirs), bound)
+        self.row(what, np.abs(ours - theirs).reshape(len(ours), -1).max(1), bound)
 
     def number(self, what, n, value, bound, good):
         if not good:
@@ -145,9 +148,9 @@ def finished(raw, size):
     return scale_cam_image(np.maximum(scale_cam_image(np.maximum(raw, 0), size), 0))
 
 
-def compare_maps(c, method, ours, theirs, raw, ratios, which=""):
+def compare_maps(c, method, ours, theirs, raw, ratios):
     """Maps of one method: each image within its bound, or an exception with its cause."""
-    what = f"{method}, map {which}".strip()
+    what = f"{method}, map"
     d = np.abs(ours - theirs).max((1, 2))
     flat = raw.reshape(len(raw), -1).astype(np.float64)
     top = np.abs(flat).max(1)
@@ -164,7 +167,9 @@ def compare_maps(c, method, ours, theirs, raw, ratios, which=""):
         if flipped[i]:
             cause = f"the other sign; the second singular value is {ratios[i]:.2f} of the first"
         elif positive < 0.1 * top[i]:
-            cause = f"the positive part of the raw map, which is stretched to [0,1], is {positive / top[i]:.2g} of max|raw|"
+            cause = (
+                f"the positive part of the raw map, which is stretched to [0,1], is {positive / top[i]:.2g} of max|raw|"
+            )
         elif method == "EigenCAM" and ratios[i] > 0.98:
             cause = f"the second singular value is {ratios[i]:.3f} of the first, so that the vector is ill-determined"
         else:
@@ -174,85 +179,119 @@ def compare_maps(c, method, ours, theirs, raw, ratios, which=""):
     c.row(what, d, bound, allowed)
 
 
-def channel_curves(case, maps, a, work):
-    """Pixel flipping by channel values, from the interpreter that has Quantus 0.6."""
+class Sides:
+    """Both sides' results of one case: ours from clx-eval's files, theirs from the libraries."""
+
+    def __init__(self, case, a, work):
+        self.case, self.a, self.folder = case, a, work / case.name
+        self.folder.mkdir(exist_ok=True)
+        self.noise = np.random.default_rng(7).normal(0, 0.02, case.x.shape).astype(np.float32)
+        np.save(self.folder / "noise.npy", self.noise)
+        self.own = self.evaluate("own", "--noise", self.folder / "noise.npy", "--save-maps")
+        self.our_maps = dict(np.load(self.own / "maps.npz"))
+        self.logits = libraries.predict(case.model, case.x)
+        self.predicted = self.logits.argmax(1).numpy()
+        self.cams, self.their_maps = libraries.Cams(case.model), {}
+
+    def evaluate(self, name, *flags):
+        """The folder of a run of clx-eval.
+
+        One class for everything, and masks as they are: what the protocol says otherwise needs maps of its own.
+        """
+        same = ["--coherence-target", "target", "--no-coherence-aug-smooth", "--mask-mode", "clean"]
+        same += ["--zero-coherence", "skip", "--controls", "none", "--pf-step", self.case.step, "--overwrite"]
+        command = [self.a.bin / "clx-eval", *self.case.flags, "--protocol", "reference", *same, *flags]
+        report.run([*command, "--output-dir", self.folder / name])
+        return self.folder / name
+
+
+def compare_networks(c, s):
+    case, pf = c.case, columns(s.own, "pf")
+    same = s.predicted == pf["pred"]
+    c.number("predicted class, equal", len(same), f"{same.mean():.2%}", "100%", same.all())
+    p0 = s.logits.double().softmax(1).numpy()[np.arange(len(same)), case.y]
+    c.per_image("score before flipping", pf["p0"], p0)
+    raws = {}
+    for method in METHODS:
+        s.their_maps[method], raws[method], ratios = s.cams.explain(method, case.x, s.predicted)
+        compare_maps(c, method, s.our_maps[method], s.their_maps[method], raws[method], ratios)
+    exact = libraries.exact_grad_cam(case.model, case.x, s.predicted)
+    ranges = np.ptp(exact.reshape(len(exact), -1), 1)
+    for who, raw in (("PyTorch's", raws["GradCAM"]), ("our", s.our_maps["GradCAM_raw"])):
+        c.row(f"rounding of {who} raw Grad-CAM, of its range", np.abs(raw - exact).max((1, 2)) / ranges, np.inf)
+
+
+def compare_metrics(c, s):
+    """pytorch-grad-cam's maps, scored by both sides."""
+    case, model, x, y = c.case, c.case.model, c.case.x, c.case.y
+    np.savez(s.folder / "their_maps.npz", **s.their_maps)
+    given = s.evaluate("given", "--maps", s.folder / "their_maps.npz")
+    our_areas, own_areas = columns(given, "pf"), columns(s.own, "pf")
+    our_curves = np.load(given / "pf_curves.npz")
+    for method in METHODS:
+        maps = s.their_maps[method]
+        for name in ("Complexity", "Sparseness"):
+            theirs = libraries.one_by_one(libraries.quantus_metric(name), model, x, y, maps)[:, 0]
+            c.per_image(f"{method}, {name.lower()}", columns(given, name.lower())[f"{method}_{name}"], theirs)
+        if case.masks is not None:
+            for name, short in (("AttributionLocalisation", "AL"), ("PointingGame", "PG")):
+                theirs = libraries.one_by_one(libraries.quantus_metric(name), model, x, y, maps, case.masks)[:, 0]
+                (ours,) = columns(given, f"{method}_{short}").values()
+                c.per_image(f"{method}, {name}", ours, theirs)
+        curves = libraries.flip(model, x, y, maps, case.step)
+        areas = libraries.area(curves)
+        c.per_image(f"{method}, pixel flipping, curve", our_curves[method], curves)
+        c.per_image(f"{method}, pixel flipping, area", our_areas[f"{method}_PF_AUC"], areas)
+        d = abs(np.nanmean(own_areas[f"{method}_PF_AUC"]) - np.nanmean(areas))
+        what = f"{method}, pixel flipping, mean area, each with its own maps"
+        c.number(what, len(y), f"{d:.2g}", FLIPPING, d <= FLIPPING)
+
+
+def compare_similarity(c, s):
+    """SSIM of maps with noise in the image and of another class: each side with its own maps, image by image."""
+    x, size = c.case.x, c.case.x.shape[:1:-1]
+    noisy = torch.clamp(x + torch.from_numpy(s.noise), 0, 1)
+    for method in METHODS:
+        maps, raw, ratios = s.cams.explain(method, noisy, s.predicted)
+        theirs = libraries.similarity(s.their_maps[method], maps)
+        ours = columns(s.own, "continuity")[f"{method}_SSIM_Continuity"]
+        other_sign = np.zeros(len(ours), bool)
+        if method == "EigenCAM":
+            clean, turned = s.our_maps[method], finished(-raw, size)
+            other_sign = np.abs(libraries.similarity(clean, turned) - ours) < np.abs(theirs - ours)
+            other_sign &= np.abs(theirs - ours) > SAME_MAPS
+            for i in np.flatnonzero(other_sign):
+                cause = f"the other sign with noise; the second singular value is {ratios[i]:.2f} of the first"
+                c.exceptions.append(f"{method}, continuity, image {i}: {abs(theirs - ours)[i]:.2g}; {cause}")
+        c.row(f"{method}, continuity, each with its own maps", np.abs(theirs - ours), SAME_MAPS, other_sign)
+    contrast = columns(s.own, "contrastivity")
+    maps, _, _ = s.cams.explain("GradCAM", x, contrast["contrast_class"])
+    theirs = libraries.similarity(s.their_maps["GradCAM"], maps)
+    what = "GradCAM, contrastivity, each with its own maps"
+    c.per_image(what, contrast["GradCAM_SSIM_Contrastivity"], theirs)
+
+
+def compare_channels(c, s):
+    """Pixel flipping by channel values, by the interpreter that has Quantus 0.6."""
+    case, flags = c.case, ["--metric", "pixel-flipping", "--pf-mode", "channel"]
+    ours = np.load(s.evaluate("channel", "--maps", s.folder / "their_maps.npz", *flags) / "pf_curves.npz")
     how = dict(arch=case.arch, classes=case.classes, weights=case.weights, step=case.step, channels=3, methods=METHODS)
-    job, result = work / "job.npz", work / "result.npz"
-    np.savez(job, how=json.dumps(how), x=case.x.numpy(), y=case.y, **maps)
-    report.run([a.quantus6, pathlib.Path(libraries.__file__), "flip", job, result])
-    result = np.load(result)
-    assert str(result["version"]).startswith("0.6"), result["version"]
-    return result
+    job, result = s.folder / "job.npz", s.folder / "result.npz"
+    np.savez(job, how=json.dumps(how), x=case.x.numpy(), y=case.y, **s.their_maps)
+    report.run([s.a.quantus6, pathlib.Path(libraries.__file__), "flip", job, result])
+    theirs = np.load(result)
+    assert str(theirs["version"]).startswith("0.6"), theirs["version"]
+    for method in METHODS:
+        c.per_image(f"{method}, pixel flipping by channels (Quantus 0.6), curve", ours[method], theirs[method])
 
 
 def compare(case, a, work):
-    c, folder = Comparison(case), work / case.name
-    size, model, x, y = len(case.y), case.model, case.x, case.y
-    folder.mkdir(exist_ok=True)
-    noise = np.random.default_rng(7).normal(0, 0.02, x.shape).astype(np.float32)
-    np.save(folder / "noise.npy", noise)
-
-    def evaluate(name, *flags):
-        # One class for everything, and masks as they are: what the protocol says otherwise would need maps of its own.
-        same = ["--coherence-target", "target", "--no-coherence-aug-smooth", "--mask-mode", "clean"]
-        same += ["--zero-coherence", "skip", "--controls", "none", "--pf-step", case.step, "--overwrite"]
-        report.run([a.bin / "clx-eval", *case.flags, "--protocol", "reference", *same, *flags, "--output-dir", folder / name])
-        return folder / name
-
-    own = evaluate("own", "--noise", folder / "noise.npy", "--save-maps")
-    our_maps, pf = dict(np.load(own / "maps.npz")), columns(own, "pf")
-
-    logits = libraries.predict(model, x)
-    predicted = logits.argmax(1).numpy()
-    c.number("predicted class, equal", size, f"{(predicted == pf['pred']).mean():.2%}", "100%", (predicted == pf["pred"]).all())
-    c.per_image("score before flipping", pf["p0"], logits.double().softmax(1).numpy()[np.arange(size), y])
-
-    cams, their_maps, raws = libraries.Cams(model), {}, {}
-    for method in METHODS:
-        their_maps[method], raws[method], ratios = cams.explain(method, x, predicted)
-        compare_maps(c, method, our_maps[method], their_maps[method], raws[method], ratios)
-
-    # The library's maps, scored by both sides.
-    np.savez(folder / "their_maps.npz", **their_maps)
-    given = evaluate("given", "--maps", folder / "their_maps.npz")
-    curves = {m: libraries.flip(model, x, y, their_maps[m], case.step) for m in METHODS}
-    our_curves = np.load(given / "pf_curves.npz")
-    for method in METHODS:
-        scored = lambda metric, masks=None: libraries.one_by_one(
-            libraries.quantus_metric(metric), model, x, y, their_maps[method], masks
-        )[:, 0]
-        for name in ("Complexity", "Sparseness"):
-            c.per_image(f"{method}, {name.lower()}", columns(given, name.lower())[f"{method}_{name}"], scored(name))
-        if case.masks is not None:
-            for name, short in (("AttributionLocalisation", "AL"), ("PointingGame", "PG")):
-                (ours,) = columns(given, f"{method}_{short}").values()
-                c.per_image(f"{method}, {name}", ours, scored(name, case.masks))
-        c.row(f"{method}, pixel flipping, curve", np.abs(our_curves[method] - curves[method]).max(1), SAME_MAPS)
-        area = libraries.area(curves[method])
-        c.per_image(f"{method}, pixel flipping, area", columns(given, "pf")[f"{method}_PF_AUC"], area)
-        d = abs(np.nanmean(pf[f"{method}_PF_AUC"]) - np.nanmean(area))
-        c.number(f"{method}, pixel flipping, mean area, each with its own maps", size, f"{d:.2g}", FLIPPING, d <= FLIPPING)
-
-    # Our maps of images with noise and of other classes, compared by scikit-image.
-    for method in METHODS:
-        ours = columns(own, "continuity")[f"{method}_SSIM_Continuity"]
-        c.per_image(f"{method}, continuity", ours, libraries.similarity(our_maps[method], our_maps[f"{method}_noisy"]))
-    contrast = columns(own, "contrastivity")
-    theirs = libraries.similarity(our_maps["GradCAM"], our_maps["GradCAM_contrast"])
-    c.per_image("GradCAM, contrastivity", contrast["GradCAM_SSIM_Contrastivity"], theirs)
-    noisy = torch.clamp(x + torch.from_numpy(noise), 0, 1)
-    for method in METHODS:
-        theirs, raw, ratios = cams.explain(method, noisy, predicted)
-        compare_maps(c, method, our_maps[f"{method}_noisy"], theirs, raw, ratios, "with noise")
-    theirs, raw, ratios = cams.explain("GradCAM", x, contrast["contrast_class"])
-    compare_maps(c, "GradCAM", our_maps["GradCAM_contrast"], theirs, raw, ratios, "of another class")
-
+    c, s = Comparison(case), Sides(case, a, work)
+    compare_networks(c, s)
+    compare_metrics(c, s)
+    compare_similarity(c, s)
     if a.quantus6:
-        channel = evaluate("channel", "--maps", folder / "their_maps.npz", "--metric", "pixel-flipping", "--pf-mode", "channel")
-        theirs, ours = channel_curves(case, their_maps, a, folder), np.load(channel / "pf_curves.npz")
-        for method in METHODS:
-            d = np.abs(ours[method] - theirs[method]).max(1)
-            c.row(f"{method}, pixel flipping by channels (Quantus 0.6), curve", d, SAME_MAPS)
+        compare_channels(c, s)
     return c
 
 

@@ -7,12 +7,15 @@ the interpreter that runs it, so that two versions can be compared:
 """
 
 import argparse
+import copy
 import json
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.models import resnet18, resnet50
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
@@ -63,17 +66,15 @@ class CifarResNet(nn.Module):
 
 def make_model(arch, classes):
     """A network in evaluation mode with random weights of a fixed seed."""
-    import torchvision
-
     torch.manual_seed(0)
     if arch == "resnet20":
         model = CifarResNet(20)
     elif arch == "resnet18-cifar":
-        model = torchvision.models.resnet18(num_classes=classes)
+        model = resnet18(num_classes=classes)
         model.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
         model.maxpool = nn.Identity()
     else:
-        model = torchvision.models.resnet50(num_classes=classes)
+        model = resnet50(num_classes=classes)
     return model.eval()
 
 
@@ -88,7 +89,16 @@ def load_model(arch, classes, weights):
 
 @torch.no_grad()
 def calibrate(model, x):
-    """Gives batch-norm the statistics of `x`: random weights with others make maps without contrast."""
+    """Gives random weights what makes maps of contrast and rounding like a trained network's.
+
+    Batch-norm gets the statistics of `x`, and each block's last one a scale of 0.25: with 1 a random ResNet-50 enlarges
+    rounding until PyTorch's own maps in single and in double precision differ by 5e-5 of their range, with 0.25 by 3e-6.
+    """
+    for m in model.modules():
+        if isinstance(m, BasicBlock):
+            m.bn2.weight.fill_(0.25)
+        elif isinstance(m, Bottleneck):
+            m.bn3.weight.fill_(0.25)
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     for m in norms:
         m.reset_running_stats()
@@ -96,8 +106,6 @@ def calibrate(model, x):
     model.train()
     model(x)
     model.eval()
-    for m in norms:
-        m.momentum = 0.1
 
 
 def last_block(model):
@@ -107,6 +115,17 @@ def last_block(model):
 @torch.no_grad()
 def predict(model, x):
     return torch.cat([model(x[i : i + 1]) for i in range(len(x))])
+
+
+@torch.no_grad()
+def exact_grad_cam(model, x, classes):
+    """Raw Grad-CAM maps of a network with pooling and a linear head, in double precision."""
+    model = copy.deepcopy(model).double()
+    seen = []
+    last_block(model).register_forward_hook(lambda module, inputs, output: seen.append(output))
+    predict(model, x.double())
+    weights = list(model.children())[-1].weight[torch.as_tensor(classes)]
+    return torch.einsum("nkij,nk->nij", torch.cat(seen), weights).numpy() / seen[0].shape[2:].numel()
 
 
 class Cams:

@@ -1,7 +1,5 @@
 """What the comparisons share: running programs with their time and memory, the machine, Markdown tables."""
 
-import datetime
-import importlib.metadata
 import os
 import pathlib
 import platform
@@ -18,22 +16,29 @@ class Ran:
         self.output, self.seconds, self.peak = output, seconds, peak
 
 
-def run(command, environment=None):
+def run(command):
     """Runs a program to its end. Exits with its output if it fails."""
     command = [str(part) for part in command]
-    with tempfile.TemporaryFile("w+") as output:
+    with tempfile.TemporaryDirectory() as folder:
+        output, figures = pathlib.Path(folder) / "output", pathlib.Path(folder) / "figures"
+        # A new process counts the memory of the one it came from as its own: a small one has to start it.
+        subprocess.run([sys.executable, "-S", __file__, output, figures, *command], check=True)
+        code, seconds, peak = figures.read_text().split()
+        text = output.read_text()
+    if code != "0":
+        sys.exit(f"error: exit code {code} of {' '.join(command)}\n{text}")
+    return Ran(text, float(seconds), float(peak) / 1024)
+
+
+def measure(output, figures, *command):
+    """Runs a program and notes its exit code, seconds and peak KiB."""
+    with open(output, "w") as file:
         start = time.perf_counter()
-        child = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
-        )
+        child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        text = output.read()
-    if child.returncode != 0:
-        sys.exit(f"error: exit code {child.returncode} of {' '.join(command)}\n{text}")
-    return Ran(text, seconds, usage.ru_maxrss / 1024)
+        seconds = time.perf_counter() - start
+    pathlib.Path(figures).write_text(f"{child.returncode} {seconds} {usage.ru_maxrss}")
 
 
 def cpu():
@@ -49,11 +54,15 @@ def machine():
 
 
 def versions(*packages):
+    import importlib.metadata
+
     return ", ".join(f"{p} {importlib.metadata.version(p)}" for p in packages)
 
 
 def preamble(title, text, bin_dir, packages):
     """The head of a generated page."""
+    import datetime
+
     ours = run([bin_dir / "clx-eval", "--version"]).output.strip().splitlines()[0]
     return (
         f"# {title}\n\n{text}\n\n"
@@ -86,3 +95,7 @@ def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     print(text)
+
+
+if __name__ == "__main__":
+    measure(*sys.argv[1:])

@@ -16,6 +16,7 @@
 #include "runtime/ops/pil_augment.h"
 #include "tests/check_op.h"
 #include "tests/devices.h"
+#include "tests/paths.h"
 
 namespace clx::tests {
 namespace {
@@ -77,7 +78,7 @@ const AugmentOptions& pipeline(const std::string& name) {
 }
 
 const std::map<std::string, Tensor>& fixture() {
-  static const auto all = io::read_npz(std::filesystem::path(CLX_SOURCE_DIR) / "tests/fixtures/augment.npz");
+  static const auto all = io::read_npz(tests::fixture("augment.npz"));
   return all;
 }
 

@@ -1,5 +1,6 @@
 #include "runtime/ops/cam.h"
 
+#include <array>
 #include <limits>
 
 #include "tests/check_op.h"
@@ -64,6 +65,49 @@ TEST_P(Cam, FlagsMapsWithoutAPositiveValue) {
   }
   EXPECT_GT(maps[144 + 6 * 12 + 6], 0);
   EXPECT_TRUE(std::isnan(y.raw.to_host()[3 * 9 + 8])) << "the raw map as it is";
+}
+
+// In f32, every operation rounded on its own: the last bits decide how near-ties are ordered.
+std::vector<float> as_opencv(const std::vector<float>& raw, int h, int w, int H, int W) {
+  const auto normalized = [](std::vector<float> m) {
+    for (float& v : m)
+      v = std::max(v, 0.0f);
+    const auto [low, high] = std::minmax_element(m.begin(), m.end());
+    const float least = *low, divisor = 1e-7f + (*high - least);
+    for (float& v : m)
+      v = (v - least) / divisor;
+    return m;
+  };
+  const std::vector<float> small = normalized(raw);
+  std::vector<float> y;
+  for (int i = 0; i < H; ++i)
+    for (int j = 0; j < W; ++j) {
+      const auto place = [](int from, int to, int d) {
+        return static_cast<float>((d + 0.5) * (static_cast<double>(from) / to) - 0.5);
+      };
+      const float row = place(h, H, i), column = place(w, W, j), a = row - std::floor(row);
+      const auto across = [&](int r) {
+        const float* from = small.data() + std::clamp(r, 0, h - 1) * w;
+        const int s = static_cast<int>(std::floor(column));
+        if (s < 0) return from[0];
+        if (s >= w - 1) return from[w - 1];
+        const float b = column - static_cast<float>(s), left = from[s] * (1 - b), right = from[s + 1] * b;
+        return left + right;
+      };
+      const int r = static_cast<int>(std::floor(row));
+      const float upper = across(r) * (1 - a), lower = across(r + 1) * a;
+      y.push_back(upper + lower);
+    }
+  return normalized(y);
+}
+
+TEST_P(Cam, HasTheBitsOfOpenCv) {
+  for (const auto& [h, w, H, W] :
+       {std::array{4, 4, 32, 32}, std::array{7, 7, 56, 56}, std::array{5, 3, 33, 29}}) {
+    const Tensor raw = to_tensor(uniform({1, h, w}, 5, -1, 2), device());
+    const std::vector<float> y = finish_cam(raw, H, W).maps.to_host();
+    EXPECT_EQ(y, as_opencv(raw.to_host(), h, w, H, W)) << concat(h, "×", w, " to ", H, "×", W);
+  }
 }
 
 // Ties decide in which order pixels are removed: in a row, the pixels beyond the outermost centres are equal

@@ -10,6 +10,7 @@
 #include "runtime/check.h"
 #include "runtime/io/npz.h"
 #include "runtime/io/pil.h"
+#include "tests/paths.h"
 
 namespace clx::tests {
 namespace {
@@ -148,8 +149,7 @@ TEST(PilResize, HasTheGoldenHashesOfPillow) {
 class Pil : public testing::Test {
  protected:
   static std::map<std::string, Tensor> fixture() {
-    static const auto all =
-        io::read_npz(std::filesystem::path(CLX_SOURCE_DIR) / "tests/fixtures/augment.npz");
+    static const auto all = io::read_npz(tests::fixture("augment.npz"));
     return all;
   }
   static std::vector<Image> images(const std::string& name) {

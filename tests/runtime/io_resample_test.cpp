@@ -4,6 +4,7 @@
 #include "runtime/check.h"
 #include "runtime/io/npz.h"
 #include "runtime/io/resample.h"
+#include "tests/paths.h"
 #include "tests/runtime/scratch_folder.h"
 
 namespace clx::io {
@@ -12,7 +13,7 @@ namespace {
 using Bytes = std::vector<std::uint8_t>;
 
 std::filesystem::path fixture(const std::string& name) {
-  return std::filesystem::path(CLX_SOURCE_DIR) / "tests/fixtures/images" / name;
+  return tests::fixture("images/" + name);
 }
 
 const std::map<std::string, Tensor>& expected() {

@@ -97,6 +97,7 @@ TEST_P(MapScoresOp, OfTheMask) {
 TEST_P(MapScoresOp, CountAnyOfTiedMaxima) {
   const Tensor map = Tensor::from_host<float>({1, 2, 3}, {0.5f, 1, 0, 0, 1, 0.25f}, device());
   EXPECT_EQ(mask_scores(map, masks_tensor({1, 2, 3}, {0, 0, 0, 0, 9, 0}))[0].hit, 1);
+  EXPECT_EQ(mask_scores(map, masks_tensor({1, 2, 3}, {0, 1, 0, 0, 1, 0}))[0].hit, 1);
   EXPECT_EQ(mask_scores(map, masks_tensor({1, 2, 3}, {1, 0, 1, 1, 0, 1}))[0].hit, 0);
 }
 

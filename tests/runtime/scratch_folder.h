@@ -10,6 +10,7 @@
 
 #include "runtime/check.h"
 #include "runtime/io/file.h"
+#include "tests/paths.h"
 
 namespace clx {
 
@@ -42,7 +43,7 @@ class ScratchFolder {
 };
 
 inline std::filesystem::path io_fixture(const std::string& name) {
-  return std::filesystem::path(CLX_SOURCE_DIR) / "tests/fixtures/io" / name;
+  return tests::fixture("io/" + name);
 }
 
 /// The text of the E that f throws; fails the test if it throws none or only a base of E.

@@ -44,6 +44,16 @@ TEST_P(Steps, SumLossAndAccuracyUntilTheyAreRead) {
   EXPECT_EQ(totals.seen, 10);
 }
 
+TEST_P(Steps, LetTheirSumsGrowOnWhenPeekedAt) {
+  Step step(device());
+  step.advance(8, loss(2), correct(3));
+  EXPECT_EQ(step.peek().seen, 8);
+  step.advance(4, loss(1), correct(3));
+  EXPECT_DOUBLE_EQ(step.peek().loss, 1.5);
+  EXPECT_DOUBLE_EQ(step.read().accuracy, 0.5);
+  EXPECT_EQ(step.peek().seen, 0);
+}
+
 TEST_P(Steps, RememberTheFirstLossThatIsNotFinite) {
   Step step(device());
   step.set_step(40);

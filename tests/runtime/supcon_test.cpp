@@ -11,6 +11,7 @@
 #include "runtime/ops/l2_normalize.h"
 #include "tests/check_op.h"
 #include "tests/devices.h"
+#include "tests/paths.h"
 #include "tests/reference/l2_normalize.h"
 #include "tests/reference/supcon.h"
 
@@ -219,7 +220,7 @@ TEST_P(Supcon, EqualsPyTorchThroughTheNormalisation) {
         u(i, k) = static_cast<double>((7919 * i + 104729 * k + 31 * i * k) % 2003 - 1001) / 1001 +
                   (k % 7 == labels.back() ? 0.5 : 0);
     }
-    auto file = io::read_npz(concat(CLX_SOURCE_DIR, "/tests/fixtures/supcon_", N, ".npz"));
+    auto file = io::read_npz(tests::fixture(concat("supcon_", N, ".npz")));
     Tensor x = to_tensor(u, device());
     const Tensor loss = supcon(l2_normalize(x.require_grad()), tensor_of(labels));
     EXPECT_NEAR(loss.item(), file.at("loss").item(), 1e-6);

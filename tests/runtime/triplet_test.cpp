@@ -6,6 +6,7 @@
 #include "runtime/io/npz.h"
 #include "tests/check_op.h"
 #include "tests/devices.h"
+#include "tests/paths.h"
 #include "tests/reference/triplet.h"
 
 namespace clx::tests {
@@ -242,7 +243,7 @@ TEST_P(TripletOp, IsNotANumberIfADistanceIsNot) {
 
 // Values and gradients of the textbook formula in double precision (tests/fixtures/make_triplet.py).
 TEST_P(TripletOp, MatchesPyTorch) {
-  const auto fixture = io::read_npz(std::filesystem::path(CLX_SOURCE_DIR) / "tests/fixtures/triplet.npz");
+  const auto fixture = io::read_npz(tests::fixture("triplet.npz"));
   for (const int n : {8, 64, 512}) {
     if (n == 512 && device().kind == DeviceKind::emulated) continue;  // minutes
     const auto array = [&](const std::string& name) { return fixture.at(concat(name, "_", n)); };

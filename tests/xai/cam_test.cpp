@@ -8,6 +8,7 @@
 
 #include "runtime/check.h"
 #include "tests/xai/maps.h"
+#include "xai/explain/controls.h"
 #include "xai/explain/eigen_cam.h"
 #include "xai/explain/grad_cam.h"
 #include "xai/explain/overlay.h"
@@ -39,21 +40,22 @@ std::pair<int, int> first_maximum(const Tensor& maps) {
   return {static_cast<int>(index / maps.dim(2)), static_cast<int>(index % maps.dim(2))};
 }
 
-TEST(Resize, EqualsOpenCv) {
-  const Tensor m = resize_bilinear(raw_map(4, 4, [](int i, int j) { return (4 * i + j) / 15.0; }), 32, 32);
+// The values of OpenCV's resize alone: a map from 0 to 1 stays one.
+TEST(FinishMaps, ResizesAsOpenCvDoes) {
+  const Tensor m = finish_maps(raw_map(4, 4, [](int i, int j) { return (4 * i + j) / 15.0; }), 32, 32);
   EXPECT_EQ(at(m, 0, 0), 0);
   EXPECT_EQ(at(m, 3, 3), 0);
   EXPECT_NEAR(at(m, 4, 4), 0.02083333f, kTolerance);
   EXPECT_NEAR(at(m, 11, 19), 0.37916666f, kTolerance);
   EXPECT_NEAR(at(m, 15, 16), 0.48750004f, kTolerance);
-  EXPECT_EQ(at(m, 31, 31), 1);
+  EXPECT_NEAR(at(m, 31, 31), 1, kTolerance);
   EXPECT_NEAR(at(m, 0, 31), 0.2f, kTolerance);
   EXPECT_NEAR(mean(m) * 1024, 512.00001, 1e-3);
 }
 
-TEST(Resize, RefusesWhatIsNotAMap) {
-  EXPECT_THROW(resize_bilinear(Tensor({2, 3}), 4, 4), Error);
-  EXPECT_THROW(resize_bilinear(Tensor({1, 2, 3}), 0, 4), Error);
+TEST(FinishMaps, RefusesWhatIsNotAMap) {
+  EXPECT_THROW(finish_maps(Tensor({2, 3}), 4, 4), Error);
+  EXPECT_THROW(finish_maps(Tensor({1, 2, 3}), 0, 4), Error);
 }
 
 TEST(FinishMaps, EqualsTheLibraryAt32) {
@@ -152,13 +154,12 @@ TEST(GradCam, EqualsTheLibrary) {
   for (int i = 0; i < 16; ++i)
     for (int k = 0; k < 6; ++k)
       g.mutable_data()[i * 6 + k] = static_cast<float>(std::sin(k + 0.5));  // alpha_k is its mean
-  const Tensor raw = grad_cam(a, g);
+  const auto [raw, m, zero] = grad_cam(a, g, 32, 32);
   const float rows[2][4] = {{2.027695f, -2.377145f, -0.810374f, -0.614560f},
                             {2.683186f, 0.982415f, 0.412147f, 1.668244f}};
   for (int i = 0; i < 2; ++i)
     for (int j = 0; j < 4; ++j)
       EXPECT_NEAR(at(raw, i, j), rows[i][j], 1e-5);
-  const Tensor m = finish_maps(raw, 32, 32);
   EXPECT_NEAR(mean(m), 0.28076959, kTolerance);
   EXPECT_EQ(first_maximum(m), std::make_pair(12, 0));
 }
@@ -171,19 +172,53 @@ TEST(GradCam, ClosedFormEqualsTheGradientOfALinearHead) {
   for (int i = 0; i < 16; ++i)
     for (int k = 0; k < 6; ++k)
       g.mutable_data()[i * 6 + k] = w.data()[2 * 6 + k] / 16;
-  const Tensor general = grad_cam(a, g), closed = grad_cam_linear_head(a, w, {2});
+  const Tensor general = grad_cam(a, g, 8, 8).raw, closed = grad_cam_linear_head(a, {w}, {2}, 8, 8).raw;
   for (int i = 0; i < 16; ++i)
     EXPECT_NEAR(closed.data()[i], general.data()[i], 1e-6);
-  EXPECT_THROW(grad_cam_linear_head(a, w, {3}), Error);
-  EXPECT_THROW(grad_cam(a, Tensor({1, 4, 4, 5})), Error);
+  EXPECT_THROW(grad_cam_linear_head(a, {w}, {3}, 8, 8), Error);
+  EXPECT_THROW(grad_cam(a, Tensor({1, 4, 4, 5}), 8, 8), Error);
 }
 
-TEST(RandomMaps, DependOnSeedAndSampleOnly) {
-  const Tensor both = random_maps({3, 8}, 5, 7, 1), one = random_maps({8}, 5, 7, 1),
-               other = random_maps({8}, 5, 7, 2);
-  EXPECT_EQ(both.slice(1, 2).to_host(), one.to_host());
-  EXPECT_NE(one.to_host(), other.to_host());
-  EXPECT_THROW(random_maps({}, 5, 7, 1), Error);
+// With the gradient of the score (W·f/‖f‖)_c by central differences in f.
+TEST(GradCam, ClosedFormEqualsTheGradientOfANormalizedHead) {
+  const Tensor a = activation();
+  Tensor w({3, 6}), g(a.shape());
+  for (int i = 0; i < 18; ++i)
+    w.mutable_data()[i] = static_cast<float>(std::cos(i));
+  std::vector<double> f(6);
+  for (int i = 0; i < 96; ++i)
+    f[static_cast<std::size_t>(i % 6)] += a.data()[i] / 16.0;
+  const auto score = [&](const std::vector<double>& x) {
+    double dot = 0, squares = 0;
+    for (std::size_t k = 0; k < 6; ++k) {
+      dot += w.data()[6 + k] * x[k];
+      squares += x[k] * x[k];
+    }
+    return dot / std::sqrt(squares);
+  };
+  for (std::size_t k = 0; k < 6; ++k) {
+    std::vector<double> more = f, less = f;
+    more[k] += 1e-5;
+    less[k] -= 1e-5;
+    for (std::size_t i = 0; i < 16; ++i)
+      g.mutable_data()[i * 6 + k] = static_cast<float>((score(more) - score(less)) / 2e-5 / 16);
+  }
+  const Tensor general = grad_cam(a, g, 8, 8).raw, closed = grad_cam_linear_head(a, {w, true}, {1}, 8, 8).raw;
+  double sum = 0, magnitude = 0;
+  for (int i = 0; i < 16; ++i) {
+    EXPECT_NEAR(closed.data()[i], general.data()[i], 1e-6);
+    sum += closed.data()[i];
+    magnitude += std::abs(closed.data()[i]);
+  }
+  EXPECT_LT(std::abs(sum), 1e-5 * magnitude) << "the length of f does not matter, so the map sums to 0";
+}
+
+TEST(GradCam, ClosedFormOfNoActivationIsZero) {
+  const CamMaps cam =
+      grad_cam_linear_head(Tensor::zeros({1, 2, 2, 6}), {Tensor::full({3, 6}, 1.0f), true}, {0}, 4, 4);
+  EXPECT_EQ(cam.raw.to_host(), std::vector<float>(4, 0.0f));
+  EXPECT_EQ(cam.maps.to_host(), std::vector<float>(16, 0.0f));
+  EXPECT_EQ(cam.zero.to_host<std::uint8_t>()[0], 1);
 }
 
 TEST(Overlay, EqualsShowCamOnImage) {

@@ -11,6 +11,7 @@
 #include "runtime/ops/pool.h"
 #include "runtime/ops/relu.h"
 #include "runtime/ops/softmax.h"
+#include "tests/paths.h"
 #include "xai/explain/cam.h"
 #include "xai/explain/eigen_cam.h"
 #include "xai/explain/grad_cam.h"
@@ -27,7 +28,7 @@ constexpr double kTolerance = 1e-5;
 constexpr int kSize = 28;
 
 const Tensor& fixture(const std::string& name) {
-  static const auto all = io::read_npz(CLX_SOURCE_DIR "/tests/fixtures/xai.npz");
+  static const auto all = io::read_npz(tests::fixture("xai.npz"));
   return all.at(name);
 }
 
@@ -95,15 +96,15 @@ TEST_P(CamFixturesOf, GradientsAreThoseOfPyTorch) {
 }
 
 TEST_P(CamFixturesOf, GradCamIsTheLibrarys) {
-  const Tensor raw = grad_cam(fixture("activation_" + layer_), fixture("gradient_" + name_));
-  expect_fixture(raw, "grad_cam_raw_" + name_, 1e-7);
-  expect_fixture(finish_maps(raw, kSize, kSize), "grad_cam_" + name_);
+  const CamMaps cam = grad_cam(fixture("activation_" + layer_), fixture("gradient_" + name_), kSize, kSize);
+  expect_fixture(cam.raw, "grad_cam_raw_" + name_, 1e-7);
+  expect_fixture(cam.maps, "grad_cam_" + name_);
 }
 
 TEST(CamFixtures, ClosedFormOfTheLastLayerIsTheLibrarys) {
-  const Tensor raw = grad_cam_linear_head(fixture("activation_relu2"), fixture("head"),
-                                          fixture("classes_linear").to_host<std::int32_t>());
-  expect_fixture(finish_maps(raw, kSize, kSize), "grad_cam_linear_relu2");
+  const CamMaps cam = grad_cam_linear_head(fixture("activation_relu2"), {fixture("head")},
+                                           fixture("classes_linear").to_host<std::int32_t>(), kSize, kSize);
+  expect_fixture(cam.maps, "grad_cam_linear_relu2");
 }
 
 TEST(CamFixtures, EigenCamHasTheLibrarysSign) {

@@ -4,6 +4,7 @@
 #include "runtime/io/npz.h"
 #include "tests/arrays.h"
 #include "tests/devices.h"
+#include "tests/paths.h"
 #include "xai/metrics/coherence.h"
 #include "xai/metrics/complexity.h"
 #include "xai/metrics/ssim.h"
@@ -13,8 +14,7 @@ namespace {
 
 class Libraries : public DeviceTest {
  protected:
-  const std::map<std::string, Tensor> fixture_ =
-      io::read_npz(std::filesystem::path(CLX_SOURCE_DIR) / "tests/fixtures/metrics.npz");
+  const std::map<std::string, Tensor> fixture_ = io::read_npz(tests::fixture("metrics.npz"));
   Tensor on_device(const std::string& name) const { return fixture_.at(name).to(device()); }
   void expect(const std::string& name, const std::vector<double>& actual, double tolerance) const {
     const std::vector<float> expected = fixture_.at(name).to_host();

@@ -227,25 +227,42 @@ TEST(PixelFlipping, DoesNotDependOnTheBatchSize) {
 }
 
 TEST(PixelFlipping, KeepsItsBatchesWithinTheMemory) {
+  const Tensor images = Tensor::zeros({2, 32, 32, 3}), maps = Tensor::full({2, 32, 32}, 1);
   std::int64_t largest = 0, calls = 0;
-  const auto classifier = [&](const Tensor& images) {
-    largest = std::max(largest, images.dim(0));
+  const auto classifier = [&](const Tensor& batch) {
+    largest = std::max(largest, batch.dim(0));
     ++calls;
-    return toy_classifier(images);
+    return Tensor::zeros({batch.dim(0), 3});
   };
   const auto run = [&](std::int64_t max_memory) {
     largest = calls = 0;
-    pixel_flipping(classifier, toy_image(), toy_map(), {1}, {.pixels_per_step = 1, .max_memory = max_memory});
+    pixel_flipping(classifier, images, maps, {1, 2}, {.max_memory = max_memory});
   };
   run(1);
   EXPECT_EQ(largest, 1);
-  EXPECT_EQ(calls, 17);
+  EXPECT_EQ(calls, 66);
   run(1 << 30);
-  EXPECT_EQ(largest, 16);
-  EXPECT_EQ(calls, 2);
-  run(8192);  // an image and its scores take 192 + 12 bytes, rounded up by the allocator
-  EXPECT_GT(largest, 1);
-  EXPECT_LE(largest, 8192 / 204);
+  EXPECT_EQ(largest, 60);
+  EXPECT_EQ(calls, 4) << "1, 1, 4 and 60 images";
+  run(100 << 10);  // an image and its scores take 12,288 + 12 bytes
+  EXPECT_GE(largest, 6);
+  EXPECT_LE(largest, (100 << 10) / 12300);
+}
+
+// What the classifier keeps, and what a forward pass needs whatever the batch, is no image's.
+TEST(PixelFlipping, TellsImagesFromTheClassifiersOwnMemory) {
+  std::int64_t largest = 0;
+  Tensor kept;
+  const auto classifier = [&](const Tensor& images) {
+    if (!kept.defined()) kept = Tensor({1 << 18});
+    const Tensor besides({1 << 16});
+    largest = std::max(largest, images.dim(0));
+    return toy_classifier(images);
+  };
+  pixel_flipping(classifier, toy_image(), toy_map(), {1}, {.pixels_per_step = 1, .max_memory = 300 << 10});
+  EXPECT_EQ(largest, 1) << "four of the size of the first would not fit";
+  pixel_flipping(classifier, toy_image(), toy_map(), {1}, {.pixels_per_step = 1, .max_memory = 2 << 20});
+  EXPECT_EQ(largest, 11);
 }
 
 TEST(PixelFlipping, OfAZeroMapIsNaN) {

@@ -28,25 +28,32 @@ std::vector<float> centred(std::size_t positions, std::size_t C, const float* A)
   return x;
 }
 
-std::vector<double> project_lapack(std::size_t positions, std::size_t C, const std::vector<float>& x) {
-  const std::vector<double> v =
-      first_right_singular_vector(static_cast<int>(positions), static_cast<int>(C), x);
-  std::vector<double> projection(positions);
-  for (std::size_t i = 0; i < positions; ++i)
-    for (std::size_t k = 0; k < C; ++k)
-      projection[i] += static_cast<double>(x[i * C + k]) * static_cast<float>(v[k]);
-  return projection;
+// raw (N,h,w) with numpy's sign: the whole decomposition of each sample, on the host.
+Tensor project_by_lapack(const Tensor& activation) {
+  const Tensor A = convert(activation, DType::f32).to(kCpu);
+  const auto positions = static_cast<std::size_t>(A.dim(1) * A.dim(2)),
+             C = static_cast<std::size_t>(A.dim(3));
+  Tensor raw({A.dim(0), A.dim(1), A.dim(2)});
+  float* out = raw.mutable_data();
+  for (std::int64_t n = 0; n < A.dim(0); ++n) {
+    const std::vector<float> x =
+        centred(positions, C, A.data() + static_cast<std::size_t>(n) * positions * C);
+    const std::vector<double> v =
+        first_right_singular_vector(static_cast<int>(positions), static_cast<int>(C), x);
+    for (std::size_t i = 0; i < positions; ++i) {
+      double sum = 0;
+      for (std::size_t k = 0; k < C; ++k)
+        sum += static_cast<double>(x[i * C + k]) * static_cast<float>(v[k]);
+      *out++ = static_cast<float>(sum);
+    }
+  }
+  return raw.to(activation.device());
 }
 
-ComponentSign sign_of(EigenSign sign) {
-  switch (sign) {
-    case EigenSign::top_left:
-      return ComponentSign::first_negative;
-    case EigenSign::max_abs:
-      return ComponentSign::largest_positive;
-    default:
-      return ComponentSign::mean_correlated;
-  }
+ComponentSign component_sign(EigenSign sign) {
+  if (sign == EigenSign::top_left) return ComponentSign::first_negative;
+  if (sign == EigenSign::max_abs) return ComponentSign::largest_positive;
+  return ComponentSign::mean_correlated;
 }
 
 }  // namespace
@@ -62,18 +69,8 @@ EigenSign parse_eigen_sign(std::string_view text) {
 Tensor eigen_cam(const Tensor& activation, EigenSign sign) {
   CLX_CHECK(activation.defined() && activation.rank() == 4 && activation.size() > 0,
             "eigen_cam: expected activations (N,h,w,C)");
-  if (sign != EigenSign::lapack) return principal_component(activation, sign_of(sign)).to(kCpu);
-  const Tensor A = convert(activation, DType::f32).to(kCpu);
-  const auto positions = static_cast<std::size_t>(A.dim(1) * A.dim(2)),
-             C = static_cast<std::size_t>(A.dim(3));
-  Tensor raw({A.dim(0), A.dim(1), A.dim(2)});
-  float* out = raw.mutable_data();
-  for (std::int64_t n = 0; n < A.dim(0); ++n) {
-    const float* sample = A.data() + static_cast<std::size_t>(n) * positions * C;
-    for (const double p : project_lapack(positions, C, centred(positions, C, sample)))
-      *out++ = static_cast<float>(p);
-  }
-  return raw;
+  if (sign == EigenSign::lapack) return project_by_lapack(activation);
+  return principal_component(activation.detach(), component_sign(sign));
 }
 
 }  // namespace clx::xai

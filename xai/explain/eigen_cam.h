@@ -21,7 +21,7 @@ EigenSign parse_eigen_sign(std::string_view text);
 /// The raw signed map of each sample: with X (h·w × C) the activations less each channel's spatial mean,
 /// raw = X·v₁, v₁ the first right singular vector of X.
 ///
-/// Shapes    activation (N,h,w,C) f32 or bf16 → raw (N,h,w) f32, on the cpu
+/// Shapes    activation (N,h,w,C) f32 or bf16 → raw (N,h,w) f32
 /// Gradient  none
 /// Throws    Error if activation is not (N,h,w,C)
 /// Notes     `lapack` runs the full singular value decomposition on the host; the other signs use the

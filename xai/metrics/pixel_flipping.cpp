@@ -63,14 +63,10 @@ class Curves {
 
   // All scores (N, S+1).
   Tensor run(const PixelFlippingOptions& options) {
-    const std::int64_t size = scores_.size();
-    std::int64_t batch = options.batch_size, first = 0;
-    if (batch == 0) {
-      batch = std::max<std::int64_t>(1, options.max_memory / static_cast<std::int64_t>(score_first()));
-      first = 1;
-    }
-    for (; first < size; first += batch)
-      score(first, std::min(batch, size - first));
+    std::int64_t first = 0, batch = options.batch_size;
+    if (batch == 0) batch = find_batch(options.max_memory, &first);
+    for (; first < scores_.size(); first += batch)
+      score(first, std::min(batch, scores_.size() - first));
     return scores_;
   }
   std::int64_t steps() const { return steps_.steps; }
@@ -87,13 +83,30 @@ class Curves {
     class_score(logits, classes_, first, steps_.steps + 1, &scores_);
   }
 
-  // Scores the first image of the list alone; returns the bytes that it took.
-  std::size_t score_first() {
+  // The most images that a batch may have. Scores some of the list on the way and moves *first behind them:
+  // one alone, so that whatever the classifier keeps is there; one more, and four, which tell what an image
+  // needs and what a forward pass needs besides.
+  std::int64_t find_batch(std::int64_t max_memory, std::int64_t* first) {
+    constexpr std::int64_t kSome = 4;
+    score((*first)++, 1);
+    const std::int64_t one = bytes_of(*first, 1);
+    ++*first;
+    if (one > max_memory / kSome || *first + kSome > scores_.size())
+      return std::max<std::int64_t>(1, max_memory / one);
+    const std::int64_t some = bytes_of(*first, kSome);
+    *first += kSome;
+    const std::int64_t image = std::max<std::int64_t>(1, (some - one) / (kSome - 1)),
+                       fixed = std::max<std::int64_t>(0, one - image);
+    return std::max<std::int64_t>(1, (max_memory - fixed) / image);
+  }
+
+  // Scores some of the list; returns the most memory that it took, at least 1.
+  std::int64_t bytes_of(std::int64_t first, std::int64_t count) {
     const Device device = images_.device();
     reset_memory_peak(device);
     const std::size_t before = memory_stats(device).in_use;
-    score(0, 1);
-    return std::max<std::size_t>(1, memory_stats(device).peak - before);
+    score(first, count);
+    return static_cast<std::int64_t>(std::max<std::size_t>(1, memory_stats(device).peak - before));
   }
 
   const Classifier& classifier_;

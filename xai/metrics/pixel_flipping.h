@@ -62,8 +62,9 @@ struct PixelFlipping {
 /// Throws    Error if shapes differ, a class is not one of the classifier's, H·W is not a multiple of
 ///           pixels_per_step, there is but one step, or `values` are missing
 /// Notes     NaN for a map that is zero everywhere, but for p0. Everything but the classifier's own work is
-///           done on the images' device; it waits for the device twice: to learn what one forward pass
-///           needs, and in the end.
+///           done on the images' device, for which it waits in the end. Unless batch_size is given, the
+///           first three batches are small ones, which tell how much memory an image needs; they reset the
+///           allocator's peak.
 /// Source    Bach et al. 2015, doi:10.1371/journal.pone.0130140, "pixel-flipping"; Quantus' PixelFlipping.
 ///           Differs from the paper: several pixels a step, the image's minimum instead of inverted pixels,
 ///           and the area is normalised by S − 1 (CLXAI reference code)

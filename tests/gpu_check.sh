@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# Turns minutes on a machine with a GPU into a report, docs/benchmarks/<gpu>.md: build, tests on the device, memory
+# checks, a training and evaluation on CPU and GPU side by side, benchmarks beside cuDNN, cuBLAS and PyTorch. Called by
+# `./run gpu-check`. A stage that is done for this commit is not done again, so a run that was cut off goes on where it
+# was; without PyTorch, compute-sanitizer or cuDNN their parts are left out, and the report says so.
+set -uo pipefail
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." || exit 1
+
+device=cuda data=${CLX_TEST_DATA:-../shared/data} peers=../shared/peers minutes=8 fresh=
+usage() {
+  cat <<'TEXT'
+Usage: ./run gpu-check [options]
+
+  --minutes N     stop starting new stages after so many minutes (8); the next call goes on
+  --data DIR      folder with cifar-10-batches-bin, for the real training (../shared/data, or CLX_TEST_DATA)
+  --peers DIR     folder with torch_train.py, PyTorch's side of the comparison (../shared/peers)
+  --fresh         forget what earlier calls have done
+  --device cpu    a rehearsal without a GPU
+TEXT
+}
+while (($#)); do
+  case $1 in
+    --minutes) minutes=${2:?--minutes needs a number}; shift 2 ;;
+    --data) data=${2:?--data needs a folder}; shift 2 ;;
+    --peers) peers=${2:?--peers needs a folder}; shift 2 ;;
+    --device) device=${2:?--device needs cuda or cpu}; shift 2 ;;
+    --fresh) fresh=1; shift ;;
+    -h | --help) usage; exit 0 ;;
+    *) printf 'error: unknown option %s\n\n' "$1" >&2; usage >&2; exit 2 ;;
+  esac
+done
+
+if [[ $device == cpu ]]; then
+  gpu='rehearsal without a GPU' architecture=
+else
+  command -v nvidia-smi >/dev/null || { echo 'error: gpu-check: expected a GPU and its driver, got no nvidia-smi' >&2; exit 1; }
+  gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -1)
+  architecture=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -1 | tr -d .)
+  [[ -n $gpu && -n $architecture ]] || { echo 'error: gpu-check: nvidia-smi names no GPU' >&2; exit 1; }
+  [[ $architecture != 90 ]] || architecture=90a  # wgmma and TMA
+  if ! command -v nvcc >/dev/null; then
+    export PATH=$PATH:/usr/local/cuda/bin
+    command -v nvcc >/dev/null || { echo 'error: gpu-check: expected nvcc (CUDA toolkit), got none' >&2; exit 1; }
+  fi
+fi
+
+build=$PWD/build/gpu
+state=$build/check/$(git rev-parse --short HEAD 2>/dev/null || echo none)$(git diff --quiet HEAD 2>/dev/null || echo -changed)
+[[ -z $fresh ]] || rm -rf "$state"
+mkdir -p "$state"
+bin=$build/bin
+failed=0
+
+# stage NAME: runs the function of that name unless it is done; what it prints is its part of the report.
+stage() {
+  local name=$1 start=$SECONDS code=0
+  [[ ! -e $state/$name.md ]] || { echo "== $name: done before"; return; }
+  if ((SECONDS >= minutes * 60)); then
+    echo "== $name: left for the next call"
+    return
+  fi
+  echo "== $name"
+  "$name" >"$state/$name.part" 2>"$state/$name.log" || code=$?
+  printf '\n%s s\n' $((SECONDS - start)) >>"$state/$name.part"
+  if ((code)); then
+    failed=1
+    printf '\nFAILED (exit %s):\n\n```\n%s\n```\n' "$code" "$(tail -n 30 "$state/$name.log")" >>"$state/$name.part"
+    mv "$state/$name.part" "$state/$name.failed.md"  # and is tried again by the next call
+    tail -n 5 "$state/$name.log"
+    [[ $name != building ]] || exit 1
+  else
+    rm -f "$state/$name.failed.md"
+    mv "$state/$name.part" "$state/$name.md"
+  fi
+}
+
+building() {
+  echo '## Build'
+  local arguments=(-DCLX_HEADER_TESTS=OFF)
+  [[ -z $architecture ]] || arguments+=(-DCLX_CUDA=ON "-DCLX_CUDA_ARCHITECTURES=$architecture")
+  [[ $device != cpu ]] || arguments+=(-DCLX_CUDA=OFF)
+  cmake --preset release -B "$build" "${arguments[@]}" >&2 || return
+  cmake --build "$build" -j "${JOBS:-$(nproc)}" >&2 || return
+  printf '\nfor `sm_%s` by %s\n' "${architecture:-none}" "$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/nvcc \1/p' | tail -1)"
+}
+
+# counts FILE: passed, failed and skipped tests of a gtest log
+summary_of() { grep -E '^\[  (PASSED|SKIPPED|FAILED)  \] [0-9]+ test' "$1" | sed 's/^\[ *\([A-Z]*\) *\] \([0-9]*\).*/\2 \L\1/' | paste -sd, | sed 's/,/, /g'; }
+
+suite() {
+  echo '## Tests'
+  echo
+  local area code=0
+  for area in kernels runtime nn xai apps; do
+    [[ -x $bin/test_$area ]] || continue
+    timeout 900 "$bin/test_$area" --gtest_brief=1 >"$state/$area.txt" 2>&1 || code=1
+    printf -- '- `test_%s`: %s\n' "$area" "$(summary_of "$state/$area.txt")"
+    grep -E '^\[  FAILED  \] [A-Za-z]' "$state/$area.txt" | sort -u | sed 's/^/    /'
+  done
+  return $code
+}
+
+sanitizer() {
+  echo '## Memory checks'
+  echo
+  if [[ $device == cpu ]] || ! command -v compute-sanitizer >/dev/null; then
+    echo 'left out: no compute-sanitizer'
+    return
+  fi
+  local tool code=0
+  for tool in memcheck racecheck; do
+    if timeout 150 compute-sanitizer --tool $tool --error-exitcode 9 "$bin/test_runtime" --gtest_filter='*cuda*' \
+        --gtest_brief=1 >"$state/$tool.txt" 2>&1; then
+      printf -- '- %s: clean\n' $tool
+    else
+      code=1
+      printf -- '- %s: exit %s\n\n```\n%s\n```\n' $tool $? "$(grep -vE '^\[' "$state/$tool.txt" | tail -n 20)"
+    fi
+  done
+  return $code
+}
+
+value() { sed -n "s/.*\"$2\": *\([-0-9.eE+]*\).*/\1/p" "$1" | tail -1; }
+
+side_by_side() {
+  echo '## One run on both devices'
+  echo
+  local set=(--dataset shapes --train-samples 4000 --augment none) epochs=4 where code=0
+  if [[ -e $data/cifar-10-batches-bin/test_batch.bin && $device == cuda ]]; then
+    set=(--dataset cifar10 --data-dir "$data/cifar-10-batches-bin" --train-files data_batch_1.bin --limit 5000) epochs=3
+  fi
+  printf '`clx-train %s --arch resnet20 --epochs %s`, then `clx-eval --limit 200`, f32\n\n' "${set[*]}" $epochs
+  echo '| | training loss | test accuracy | s an epoch | pixel flipping AUC, Grad-CAM | complexity |'
+  echo '|---|---:|---:|---:|---:|---:|'
+  for where in cpu "$device"; do
+    local out=$state/run-$where
+    "$bin/clx-train" "${set[@]}" --arch resnet20 --epochs $epochs --device "$where" --output-dir "$out" --overwrite --quiet >&2 || return
+    "$bin/clx-eval" --run "$out" --limit 200 --device "$where" --output-dir "$out/eval" --overwrite --quiet >&2 || return
+    local m=$out/seed0/metrics.jsonl s=$out/eval/summary.json
+    printf '| %s | %s | %s | %s | %s | %s |\n' "$where" "$(value "$m" train_loss)" "$(value "$m" test_accuracy)" \
+      "$(value "$out/seed0/timings.jsonl" seconds)" "$(grep -A2 '"GradCAM_PF_AUC"' "$s" | sed -n 's/.*"mean": *\([-0-9.eE+]*\).*/\1/p')" \
+      "$(grep -A2 '"GradCAM_Complexity"' "$s" | sed -n 's/.*"mean": *\([-0-9.eE+]*\).*/\1/p')"
+  done
+  # The devices round differently, and training amplifies it: the first epoch's loss is held tightly, the end loosely.
+  awk -v a="$(head -1 "$state/run-cpu/seed0/metrics.jsonl" | sed 's/.*"train_loss": *\([-0-9.eE+]*\).*/\1/')" \
+    -v b="$(head -1 "$state/run-$device/seed0/metrics.jsonl" | sed 's/.*"train_loss": *\([-0-9.eE+]*\).*/\1/')" \
+    'BEGIN { d = a - b; if (d < 0) d = -d; printf "\nThe first epoch'"'"'s losses differ by %.2e (allowed 2e-2).\n", d; exit !(d <= 2e-2) }' || code=1
+  return $code
+}
+
+benchmarks() {
+  echo '## Operations'
+  echo
+  timeout 240 "$bin/clx-bench" --device "$device" --benchmark-min-time 0.05 --benchmark-repetitions 3 \
+    --benchmark-out "$state/bench.json" --markdown "$state/bench.table" >&2 || return
+  cat "$state/bench.table"
+}
+
+pytorch() {
+  echo '## Training beside PyTorch'
+  echo
+  if ! python3 -c 'import torch' 2>/dev/null; then
+    echo 'left out: python3 has no torch'
+    return
+  fi
+  [[ -e $peers/torch_train.py ]] || { echo "left out: no torch_train.py in $peers"; return; }
+  local arch batch
+  echo '```'
+  for arch in resnet18-cifar resnet50; do
+    batch=512
+    [[ $arch != resnet50 ]] || batch=256
+    timeout 120 python3 "$peers/torch_train.py" --arch $arch --batch $batch --precision f32 bf16 --layout nhwc --device "$device" 2>&1 | grep -v Warning
+    [[ $device == cpu ]] || timeout 120 python3 "$peers/torch_train.py" --arch $arch --batch $batch --precision bf16 --layout nhwc --compile --device "$device" 2>&1 | grep -v Warning
+  done
+  echo '```'
+}
+
+stage building
+stage suite
+stage sanitizer
+stage side_by_side
+stage benchmarks
+stage pytorch
+
+name=$(tr '[:upper:] ' '[:lower:]-' <<<"$gpu" | tr -cd 'a-z0-9.-')
+report=docs/benchmarks/$name.md
+[[ $device != cpu ]] || report=$state/$name.md
+mkdir -p "$(dirname "$report")"
+{
+  echo "# $gpu"
+  echo
+  echo "Written by \`./run gpu-check\`, version $("$bin/clx-train" --version 2>/dev/null | head -1)."
+  [[ $device == cpu ]] || nvidia-smi --query-gpu=driver_version,memory.total,clocks.max.sm,power.limit --format=csv,noheader |
+    head -1 | awk -F', ' '{ printf "\nDriver %s, %s, at most %s, %s.\n", $1, $2, $3, $4 }'
+  for part in building suite sanitizer side_by_side benchmarks pytorch; do
+    echo
+    if [[ -e $state/$part.md ]]; then cat "$state/$part.md"
+    elif [[ -e $state/$part.failed.md ]]; then cat "$state/$part.failed.md"
+    else echo "$part: not run yet; call \`./run gpu-check\` again"
+    fi
+  done
+} >"$report.part" && mv "$report.part" "$report"
+echo "report: $report, after $SECONDS s"
+exit $failed
