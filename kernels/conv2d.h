@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/backend.h"
+#include "kernels/conv2d_algorithm.h"
 #include "kernels/dtype.h"
 
 namespace clx::kernels {
@@ -12,6 +13,7 @@ namespace clx::kernels {
 struct Conv2dShape {
   int N = 0, H = 0, W = 0, C = 0, K = 0, R = 0, S = 0;
   int stride = 1, padding = 0;
+  Conv2dAlgorithm algorithm = Conv2dAlgorithm::automatic;
   int P() const { return (H + 2 * padding - R) / stride + 1; }
   int Q() const { return (W + 2 * padding - S) / stride + 1; }
 };

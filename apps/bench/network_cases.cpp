@@ -1,4 +1,4 @@
-// Whole training steps and inference of the CIFAR networks.
+// Whole training steps and inference of networks.
 #include <algorithm>
 #include <fmt/format.h>
 #include <memory>
@@ -15,10 +15,11 @@
 namespace clx::app {
 namespace {
 
-constexpr int kClasses = 10, kSide = 32;
+constexpr int kClasses = 10;
 
 struct Network {
   std::string arch;
+  int side;  // of the square images
   std::int64_t N;
   nn::Precision precision;
   Device device;
@@ -28,28 +29,39 @@ struct Network {
   }
   DType dtype() const { return nn::activation_dtype(precision); }
   Tensor images(nn::Precision p) const {
-    return random_tensor({N, kSide, kSide, 3}, device, nn::activation_dtype(p), 1);
+    return random_tensor({N, side, side, 3}, device, nn::activation_dtype(p), 1);
   }
 };
 
 // Forward FLOPs of the convolutions and the head for one image, and of the stem alone, which needs no data
-// gradient. Layer l works on images of side 32/2^(l−1), the stem on whole ones.
+// gradient.
 struct Cost {
   double forward = 0, stem = 0, parameters = 0;
 
-  explicit Cost(nn::Model& model) {
-    model.visit([this](const nn::Entry& entry) {
+  Cost(nn::Model& model, int side) {
+    const bool bottlenecks = model.arch() == "resnet50";
+    model.visit([&](const nn::Entry& entry) {
       const auto size = static_cast<double>(entry.tensor->size());
       if (entry.role == nn::Role::parameter) parameters += size;
       if (entry.filters) {
         const bool in_layer = entry.name.starts_with("layer");
-        const int side = in_layer ? kSide >> (entry.name[5] - '1') : kSide;
-        forward += 2 * size * side * side;
-        if (!in_layer) stem += 2 * size * side * side;
+        const int outputs =
+            in_layer ? outputs_in_layer(entry.name, side, bottlenecks) : side >> (bottlenecks ? 1 : 0);
+        forward += 2 * size * outputs * outputs;
+        if (!in_layer) stem += 2 * size * outputs * outputs;
       } else if (entry.role == nn::Role::parameter && entry.tensor->rank() == 2) {
         forward += 2 * size;
       }
     });
+  }
+
+ private:
+  // The side of what a convolution of "layer<l>.<block>.<name>" makes: halved by each layer but the first,
+  // where bottlenecks do it after their first convolution. A pooling stem quarters it before.
+  static int outputs_in_layer(const std::string& name, int side, bool bottlenecks) {
+    const int layer = name[5] - '1';
+    const bool before_stride = bottlenecks && layer > 0 && name.substr(6).starts_with(".0.conv1");
+    return side >> (layer + (bottlenecks ? 2 : 0) - (before_stride ? 1 : 0));
   }
 };
 
@@ -149,12 +161,14 @@ std::vector<Case> network_cases(Device device) {
   if (device.kind == DeviceKind::emulated) return cases;
   const bool gpu = device.kind == DeviceKind::cuda;
   for (const nn::Precision precision : {nn::Precision::f32, nn::Precision::bf16})
-    for (const char* arch : {"resnet20", "resnet18-cifar"}) {
-      const Network network{arch, gpu ? 512 : 64, precision, device};
+    for (const std::string arch : {"resnet20", "resnet18-cifar", "resnet50"}) {
+      const bool large = arch == "resnet50";
+      const Network network{arch, large ? 224 : 32, (gpu ? 512 : 128) / (large ? 4 : 1), precision, device};
       const auto model = nn::make_model(arch, {.classes = kClasses}, std::nullopt, kCpu);
-      const Cost cost(*model);
+      const Cost cost(*model, network.side);
       const auto N = static_cast<double>(network.N);
-      const double pixels = N * kSide * kSide * 3 * static_cast<double>(size_of(network.dtype()));
+      const double pixels =
+          N * network.side * network.side * 3 * static_cast<double>(size_of(network.dtype()));
       const std::string size = fmt::format("{}/N{}_{}", concat(device), network.N, name_of(network.dtype()));
       cases.push_back({.name = fmt::format("{}_inference/{}", arch, size),
                        .bound = Bound::arithmetic,

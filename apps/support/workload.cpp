@@ -44,10 +44,16 @@ void add_compute_options(Options& options, ComputeOptions* compute) {
               {{"f32", nn::Precision::f32}, {"tf32", nn::Precision::tf32}, {"bf16", nn::Precision::bf16}},
               "activations and convolutions; weights and losses are f32 always");
   options.add("threads", &compute->threads, "CPU threads; 0: all cores").range(0, 4096);
+  options.add("conv", &compute->conv,
+              {{"auto", Conv2dAlgorithm::automatic},
+               {"direct", Conv2dAlgorithm::direct},
+               {"winograd", Conv2dAlgorithm::winograd}},
+              "f32 3×3 convolutions on a CPU: direct sums, Winograd's algorithm, or what is faster");
 }
 
 Device start_compute(const ComputeOptions& compute) {
   if (compute.threads > 0) set_threads(compute.threads);
+  set_conv2d_algorithm(compute.conv);
   Device device;
   try {
     device = parse_device(compute.device);

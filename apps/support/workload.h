@@ -11,6 +11,7 @@
 #include "apps/support/options.h"
 #include "nn/data/dataset.h"
 #include "nn/models/resnet.h"
+#include "runtime/ops/conv2d.h"
 
 namespace clx::app {
 
@@ -19,12 +20,14 @@ struct ComputeOptions {
   std::string device = "auto";
   nn::Precision precision = nn::Precision::f32;
   int threads = 0;  // 0: all cores
+  Conv2dAlgorithm conv = Conv2dAlgorithm::automatic;
 };
 
-/// Declares --device, --precision, --threads in the group "Computation".
+/// Declares --device, --precision, --threads, --conv in the group "Computation".
 void add_compute_options(Options& options, ComputeOptions* compute);
 
-/// Sets the number of threads and returns the device; says on stderr when it is the (slow) emulator.
+/// Sets the number of threads and the convolution's algorithm and returns the device; says on stderr when it
+/// is the (slow) emulator.
 Device start_compute(const ComputeOptions& compute);
 
 /// "cpu, 2 threads, AMD EPYC".

@@ -5,6 +5,8 @@
 #include "kernels/cpu/convolution.h"
 #include "kernels/cpu/filter_layout.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/taps.h"
+#include "kernels/cpu/winograd.h"
 #include "kernels/elementwise.h"
 
 namespace clx::kernels {
@@ -119,6 +121,10 @@ void conv2d_forward(const Cpu& backend,
                     ConstView w,
                     const Conv2dEpilogue& epilogue,
                     View y) {
+  if (winograd_computes(s, y.dtype)) {
+    winograd_forward(backend, s, x, w, epilogue, y);
+    return;
+  }
   if (by_way_of_f32(y.dtype)) {
     const View sum = f32_scratch(backend, y_size(s));
     Conv2dEpilogue in_floats = epilogue;
@@ -142,6 +148,10 @@ void conv2d_forward(const Cpu& backend,
 
 void conv2d_backward_data(
     const Cpu& backend, const Conv2dShape& s, Math math, ConstView dy, ConstView w, View dx) {
+  if (winograd_computes(s, dx.dtype)) {
+    winograd_backward_data(backend, s, dy, w, dx);
+    return;
+  }
   if (by_way_of_f32(dx.dtype)) {
     const View sum = f32_scratch(backend, x_size(s));
     conv2d_backward_data(backend, s, math, in_f32(backend, y_size(s), dy), in_f32(backend, w_size(s), w),
@@ -154,6 +164,14 @@ void conv2d_backward_data(
 
 void conv2d_backward_weight(
     const Cpu& backend, const Conv2dShape& s, Math math, ConstView x, ConstView dy, float* dw) {
+  if (winograd_computes_weight(s, x.dtype)) {
+    winograd_backward_weight(backend, s, x, dy, dw);
+    return;
+  }
+  if (taps_compute_weight(s, x.dtype)) {
+    taps_backward_weight(backend, s, x, dy, dw);
+    return;
+  }
   if (by_way_of_f32(x.dtype)) {
     conv2d_backward_weight(backend, s, math, in_f32(backend, x_size(s), x), in_f32(backend, y_size(s), dy),
                            dw);

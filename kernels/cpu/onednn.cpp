@@ -12,9 +12,21 @@ dnnl::stream& onednn_stream() {
   return stream;
 }
 
-bool onednn_has_bf16() {
-  const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+namespace {
+
+bool has_isa(dnnl::cpu_isa isa) {
+  const auto needed = static_cast<unsigned>(isa);
   return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & needed) == needed;
+}
+
+}  // namespace
+
+bool onednn_has_bf16() {
+  return has_isa(dnnl::cpu_isa::avx512_core);
+}
+
+bool onednn_has_bf16_matrices() {
+  return has_isa(dnnl::cpu_isa::avx512_core_amx);
 }
 
 }  // namespace clx::kernels

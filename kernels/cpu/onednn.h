@@ -13,4 +13,7 @@ dnnl::stream& onednn_stream();
 /// Whether oneDNN has bf16 convolutions for this processor (AVX-512).
 bool onednn_has_bf16();
 
+/// Whether they use matrix instructions (AMX), which multiply several times as fast as vector instructions.
+bool onednn_has_bf16_matrices();
+
 }  // namespace clx::kernels

@@ -23,7 +23,7 @@ struct TileFactor {
 
 namespace tile_product_detail {
 
-template <int V>
+template <int V, bool kAdd>
 void multiply_block(
     int K, TileFactor a, const float* b, std::ptrdiff_t b_row, float* c, std::ptrdiff_t c_row) {
   Vec sum[kBlockRows][V] = {};
@@ -43,23 +43,26 @@ void multiply_block(
 #pragma GCC unroll 6
   for (int r = 0; r < kBlockRows; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v)
-      store(c + r * c_row + v * kLanes, sum[r][v]);
+    for (int v = 0; v < V; ++v) {
+      float* to = c + r * c_row + v * kLanes;
+      store(to, kAdd ? load(to) + sum[r][v] : sum[r][v]);
+    }
 }
 
 }  // namespace tile_product_detail
 
 /// C[r,n] = Σ_{k<K} A(r,k)·B[k,n] for r < rows and n < columns, in the order of k. Rows are rounded up to a
 /// multiple of kBlockRows and columns to one of kLanes: A, B and C have them, filled with anything. b_row and
-/// c_row are the distances of rows in B and C.
-inline void multiply_tile(int rows,
-                          int columns,
-                          int K,
-                          TileFactor a,
-                          const float* b,
-                          std::ptrdiff_t b_row,
-                          float* c,
-                          std::ptrdiff_t c_row) {
+/// c_row are the distances of rows in B and C. With kAdd the products are added to C.
+template <bool kAdd = false>
+void multiply_tile(int rows,
+                   int columns,
+                   int K,
+                   TileFactor a,
+                   const float* b,
+                   std::ptrdiff_t b_row,
+                   float* c,
+                   std::ptrdiff_t c_row) {
   using tile_product_detail::multiply_block;
   const int vectors = (columns + kLanes - 1) / kLanes;
   for (int v = 0; v < vectors; v += kBlockVectors) {
@@ -69,23 +72,24 @@ inline void multiply_tile(int rows,
       float* to = c + r * c_row + v * kLanes;
       switch (std::min(kBlockVectors, vectors - v)) {
         case 1:
-          multiply_block<1>(K, block, from, b_row, to, c_row);
+          multiply_block<1, kAdd>(K, block, from, b_row, to, c_row);
           break;
         case 2:
-          multiply_block<2>(K, block, from, b_row, to, c_row);
+          multiply_block<2, kAdd>(K, block, from, b_row, to, c_row);
           break;
         case 3:
-          multiply_block<3>(K, block, from, b_row, to, c_row);
+          multiply_block<3, kAdd>(K, block, from, b_row, to, c_row);
           break;
         default:
-          multiply_block<4>(K, block, from, b_row, to, c_row);
+          multiply_block<4, kAdd>(K, block, from, b_row, to, c_row);
       }
     }
   }
 }
 
 /// y[c·y_row + r] = x[r·x_row + c] for 16 rows r and 16 columns c.
-inline void transpose_16(const float* x, std::ptrdiff_t x_row, float* y, std::ptrdiff_t y_row) {
+template <class T>
+void transpose_16(const T* x, std::ptrdiff_t x_row, float* y, std::ptrdiff_t y_row) {
   Vec row[kLanes];
   for (int r = 0; r < kLanes; ++r)
     row[r] = load(x + r * x_row);

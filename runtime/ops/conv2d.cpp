@@ -1,5 +1,7 @@
 #include "runtime/ops/conv2d.h"
 
+#include <atomic>
+
 #include "kernels/conv2d.h"
 #include "runtime/autograd.h"
 #include "runtime/dispatch.h"
@@ -8,6 +10,11 @@
 
 namespace clx {
 namespace {
+
+std::atomic<Conv2dAlgorithm>& chosen_algorithm() {
+  static std::atomic<Conv2dAlgorithm> algorithm{Conv2dAlgorithm::automatic};
+  return algorithm;
+}
 
 kernels::Conv2dShape shape_of(const Tensor& x, const Tensor& w, const Conv2dOptions& options) {
   require_floating("conv2d", "x", x);
@@ -20,8 +27,9 @@ kernels::Conv2dShape shape_of(const Tensor& x, const Tensor& w, const Conv2dOpti
   CLX_CHECK(options.stride >= 1 && options.padding >= 0, "conv2d: expected stride ≥ 1 and padding ≥ 0, got ",
             options.stride, " and ", options.padding);
   const auto extent = [&](const Tensor& t, int i) { return static_cast<int>(t.dim(i)); };
-  kernels::Conv2dShape s{extent(x, 0), extent(x, 1), extent(x, 2),   extent(x, 3),   extent(w, 0),
-                         extent(w, 1), extent(w, 2), options.stride, options.padding};
+  kernels::Conv2dShape s{extent(x, 0), extent(x, 1), extent(x, 2),   extent(x, 3),    extent(w, 0),
+                         extent(w, 1), extent(w, 2), options.stride, options.padding, options.algorithm};
+  if (s.algorithm == Conv2dAlgorithm::automatic) s.algorithm = chosen_algorithm();
   CLX_CHECK(s.H + 2 * s.padding >= s.R && s.W + 2 * s.padding >= s.S,
             "conv2d: expected an image of at least ", s.R, "×", s.S, " with its padding, got ",
             s.H + 2 * s.padding, "×", s.W + 2 * s.padding);
@@ -72,6 +80,10 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dOptions& options) {
         }
         return std::vector{dx, dw};
       });
+}
+
+void set_conv2d_algorithm(Conv2dAlgorithm algorithm) {
+  chosen_algorithm() = algorithm;
 }
 
 }  // namespace clx

@@ -1,6 +1,7 @@
 // 2-D convolution of NHWC images.
 #pragma once
 
+#include "kernels/conv2d_algorithm.h"
 #include "runtime/tensor.h"
 
 namespace clx {
@@ -9,6 +10,7 @@ struct Conv2dOptions {
   int stride = 1;
   int padding = 0;
   bool tf32 = false;  // f32 operands may be rounded to 10 mantissa bits on tensor cores
+  Conv2dAlgorithm algorithm = Conv2dAlgorithm::automatic;  // on the CPU
   // What follows in the same pass, for inference: y = relu(conv + bias + residual). Not differentiable.
   Tensor bias{};      // (K) f32
   Tensor residual{};  // like y
@@ -26,5 +28,8 @@ struct Conv2dOptions {
 ///           or an epilogue meets an input that requires a gradient
 /// Notes     For bf16 the rounded copy of w is kept until w is written. Deterministic.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dOptions& options = {});
+
+/// What `automatic` means in all later calls of this process; automatic at first: each shape's faster one.
+void set_conv2d_algorithm(Conv2dAlgorithm algorithm);
 
 }  // namespace clx

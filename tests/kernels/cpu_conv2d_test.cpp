@@ -5,35 +5,11 @@
 
 #include "kernels/conv2d.h"
 #include "kernels/matmul.h"
+#include "tests/kernels/convolved.h"
 #include "tests/kernels/numbers.h"
 
 namespace clx::kernels {
 namespace {
-
-struct Convolved {
-  Doubles y, dx, dw;
-};
-Convolved reference(const Conv2dShape& s, const Doubles& x, const Doubles& w, const Doubles& dy) {
-  Convolved out{Doubles(std::size_t(s.N) * s.P() * s.Q() * s.K), Doubles(x.size()), Doubles(w.size())};
-  std::size_t i = 0;
-  for (int n = 0; n < s.N; ++n)
-    for (int p = 0; p < s.P(); ++p)
-      for (int q = 0; q < s.Q(); ++q)
-        for (int k = 0; k < s.K; ++k, ++i)
-          for (int r = 0; r < s.R; ++r)
-            for (int t = 0; t < s.S; ++t) {
-              const int h = p * s.stride + r - s.padding, v = q * s.stride + t - s.padding;
-              if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
-              for (int c = 0; c < s.C; ++c) {
-                const std::size_t at_x = ((std::size_t(n) * s.H + h) * s.W + v) * s.C + c;
-                const std::size_t at_w = ((std::size_t(k) * s.R + r) * s.S + t) * s.C + c;
-                out.y[i] += x[at_x] * w[at_w];
-                out.dx[at_x] += dy[i] * w[at_w];
-                out.dw[at_w] += dy[i] * x[at_x];
-              }
-            }
-  return out;
-}
 
 const Conv2dShape kConvolutions[] = {
     {2, 9, 7, 3, 16, 3, 3, 1, 1},     // stem
@@ -46,15 +22,11 @@ const Conv2dShape kConvolutions[] = {
     {1, 8, 8, 256, 512, 1, 1, 2, 0},  // whose filters oneDNN keeps in blocks that 64 is no multiple of
     {1, 3, 3, 5, 7, 3, 3, 1, 0},      // one output
     {1, 6, 10, 4, 8, 2, 5, 3, 2},     // neither square nor odd
-    {70, 4, 4, 64, 64, 3, 3, 1, 1},   // several chunks of images and a rest
-    {1, 10, 9, 8, 16, 3, 3, 4, 0},    // pixels that no window covers
+    {70, 4, 4, 64, 64, 3, 3, 1, 1, Conv2dAlgorithm::direct},  // several chunks of images and a rest
+    {5, 9, 8, 64, 70, 3, 3, 2, 1},   // whose weight gradient is a product for each tap, in f32 …
+    {22, 7, 8, 80, 64, 3, 3, 2, 1},  // … and in bf16: more than one group of positions
+    {1, 10, 9, 8, 16, 3, 3, 4, 0},   // pixels that no window covers
 };
-
-std::string name(const Conv2dShape& s) {
-  return "N" + std::to_string(s.N) + " H" + std::to_string(s.H) + " W" + std::to_string(s.W) + " C" +
-         std::to_string(s.C) + " K" + std::to_string(s.K) + " R" + std::to_string(s.R) + " stride" +
-         std::to_string(s.stride);
-}
 
 TEST(CpuConv2d, IsExactOnSmallIntegers) {
   test::ScratchCpu cpu;
@@ -66,7 +38,7 @@ TEST(CpuConv2d, IsExactOnSmallIntegers) {
       const bool narrow = dtype == DType::bf16;
       Doubles x = integers(nx, 1, narrow ? 1 : 7), w = integers(nw, 2, narrow ? 1 : 7),
               dy = integers(ny, 3, narrow ? 1 : 7);
-      const Convolved expected = reference(s, x, w, dy);
+      const Convolved expected = convolved(s, x, w, dy);
       Numbers X(dtype, x), W(dtype, w), DY(dtype, dy), Y(dtype, ny), DX(dtype, nx), DW(DType::f32, nw);
       conv2d_forward(cpu(), s, Math::f32, X.view(), W.view(), {}, Y.view());
       conv2d_backward_data(cpu(), s, Math::f32, DY.view(), W.view(), DX.view());
@@ -85,7 +57,7 @@ TEST(CpuConv2d, MatchesDoubleLoopsOnRealNumbers) {
                         nw = std::size_t(s.K) * s.R * s.S * s.C;
       Numbers X(dtype, normal(nx, 1)), W(dtype, normal(nw, 2, 0, 0.1)), DY(dtype, normal(ny, 3));
       Numbers Y(dtype, ny), DX(dtype, nx), DW(DType::f32, nw);
-      const Convolved expected = reference(s, X.values(), W.values(), DY.values());
+      const Convolved expected = convolved(s, X.values(), W.values(), DY.values());
       conv2d_forward(cpu(), s, Math::f32, X.view(), W.view(), {}, Y.view());
       conv2d_backward_data(cpu(), s, Math::f32, DY.view(), W.view(), DX.view());
       conv2d_backward_weight(cpu(), s, Math::f32, X.view(), DY.view(), DW.floats());
@@ -110,7 +82,7 @@ TEST(CpuConv2d, AddsBiasAndResidualBeforeRelu) {
         if (parts & 2) epilogue.residual = R.view();
         epilogue.relu = parts & 4;
         conv2d_forward(cpu(), s, Math::tf32, X.view(), W.view(), epilogue, Y.view());
-        Doubles y = reference(s, X.values(), W.values(), Doubles(ny)).y;
+        Doubles y = convolved(s, X.values(), W.values(), Doubles(ny)).y;
         const Doubles bias = B.values(), residual = R.values();
         for (std::size_t i = 0; i < ny; ++i) {
           if (parts & 1) y[i] += bias[i % K];

@@ -188,8 +188,9 @@ TEST_F(Threads, ChangeNoBitOfBatchNorm) {
 TEST_F(Threads, ChangeNoBitOfConvolution) {
   for (const DType dtype : {DType::f32, DType::bf16})
     for (const Conv2dShape& s :
-         {Conv2dShape{21, 8, 8, 64, 64, 3, 3, 1, 1}, Conv2dShape{5, 17, 15, 3, 20, 7, 7, 2, 3},
-          Conv2dShape{9, 14, 14, 32, 64, 1, 1, 2, 0}}) {
+         {Conv2dShape{21, 8, 8, 64, 64, 3, 3, 1, 1},
+          Conv2dShape{21, 8, 8, 64, 64, 3, 3, 1, 1, Conv2dAlgorithm::direct},
+          Conv2dShape{5, 17, 15, 3, 20, 7, 7, 2, 3}, Conv2dShape{9, 14, 14, 32, 64, 1, 1, 2, 0}}) {
       const auto size = [](int a, int b, int c, int d) { return std::size_t(a) * b * c * d; };
       const std::size_t nx = size(s.N, s.H, s.W, s.C), ny = size(s.N, s.P(), s.Q(), s.K),
                         nw = size(s.K, s.R, s.S, s.C);
@@ -302,8 +303,9 @@ TEST_F(Threads, ChangeNoBitOfTheTripletLoss) {
 TEST_F(Threads, AndTheBatchSizeChangeNoBitOfAnImagesConvolution) {
   test::ScratchCpu cpu;
   for (const Conv2dShape& whole :
-       {Conv2dShape{37, 4, 4, 64, 64, 3, 3, 1, 1}, Conv2dShape{37, 7, 7, 64, 128, 1, 1, 1, 0},
-        Conv2dShape{37, 8, 8, 32, 64, 3, 3, 2, 1}}) {
+       {Conv2dShape{37, 4, 4, 64, 64, 3, 3, 1, 1},
+        Conv2dShape{37, 4, 4, 64, 64, 3, 3, 1, 1, Conv2dAlgorithm::direct},
+        Conv2dShape{37, 7, 7, 64, 128, 1, 1, 1, 0}, Conv2dShape{37, 8, 8, 32, 64, 3, 3, 2, 1}}) {
     const std::size_t image = std::size_t(whole.H) * whole.W * whole.C,
                       out = std::size_t(whole.P()) * whole.Q() * whole.K;
     const auto x = random_floats(37 * image, 1),

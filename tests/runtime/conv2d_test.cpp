@@ -140,6 +140,31 @@ TEST_P(Conv2d, Tf32IsCloseToF32) {
       [](const auto& in) { return reference::conv2d(in[0], in[1], {.padding = 1}); }, options);
 }
 
+TEST_P(Conv2d, MatchesReferenceByWinograd) {
+  for (const int padding : {0, 1, 2})
+    check_op(
+        device(), {{uniform({1, 5, 6, 16}, 11)}, {uniform({16, 3, 3, 16}, 12, -0.1, 0.1)}},
+        [&](const auto& in) {
+          return conv2d(in[0], in[1], {.padding = padding, .algorithm = Conv2dAlgorithm::winograd});
+        },
+        [&](const auto& in) { return reference::conv2d(in[0], in[1], {.padding = padding}); });
+}
+
+TEST(Conv2dAlgorithms, AreThoseOfTheCallElseOfTheProcess) {
+  const Tensor x = to_tensor(uniform({1, 8, 8, 32}, 1), kCpu),
+               w = to_tensor(uniform({32, 3, 3, 32}, 2), kCpu);
+  const auto by = [&](Conv2dAlgorithm algorithm) {
+    return conv2d(x, w, {.padding = 1, .algorithm = algorithm});
+  };
+  const Tensor direct = by(Conv2dAlgorithm::direct), winograd = by(Conv2dAlgorithm::winograd);
+  EXPECT_FALSE(same_bits(direct, winograd));
+  EXPECT_TRUE(same_bits(by(Conv2dAlgorithm::automatic), winograd));
+  set_conv2d_algorithm(Conv2dAlgorithm::direct);
+  EXPECT_TRUE(same_bits(by(Conv2dAlgorithm::automatic), direct));
+  EXPECT_TRUE(same_bits(by(Conv2dAlgorithm::winograd), winograd));
+  set_conv2d_algorithm(Conv2dAlgorithm::automatic);
+}
+
 TEST_P(Conv2d, AddsBiasAndResidualAndReluInThePass) {
   for (const DType dtype : {DType::f32, DType::bf16})
     for (int parts = 1; parts < 8; ++parts) {

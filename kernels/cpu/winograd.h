@@ -1,0 +1,22 @@
+// 3×3 convolutions with stride 1 by Winograd's F(4×4,3×3): a quarter of the multiplications.
+#pragma once
+
+#include "kernels/conv2d.h"
+
+namespace clx::kernels {
+
+/// Whether these compute a convolution and its data gradient / its weight gradient of operands of a type:
+/// as the shape's algorithm says, which by itself is decided by the sizes of an image and its filters alone,
+/// so that neither the batch nor the machine changes a result.
+bool winograd_computes(const Conv2dShape&, DType);
+bool winograd_computes_weight(const Conv2dShape&, DType);
+
+/// As conv2d_forward, conv2d_backward_data and conv2d_backward_weight. All that lies between is f32: an error
+/// is about 1e-6 of the largest result, before that is rounded to its type. Bits do not depend on the number
+/// of threads, nor on the batch for an image.
+void winograd_forward(
+    const Cpu&, const Conv2dShape&, ConstView x, ConstView w, const Conv2dEpilogue&, View y);
+void winograd_backward_data(const Cpu&, const Conv2dShape&, ConstView dy, ConstView w, View dx);
+void winograd_backward_weight(const Cpu&, const Conv2dShape&, ConstView x, ConstView dy, float* dw);
+
+}  // namespace clx::kernels

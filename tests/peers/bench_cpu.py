@@ -1,0 +1,150 @@
+"""Times training and inference on the CPU beside PyTorch.
+
+    python bench_cpu.py --peers DIR --bin DIR [--output FILE] [--arch NAME …] [--precision NAME …] [--rounds N]
+
+--peers has torch_train.py, the PyTorch step that a user would write, which is run in each of its memory layouts;
+--bin the built programs. Both sides take turns, each measurement in a process of its own, so that the most memory a
+process held is its own, too. Nothing else should run on the machine.
+"""
+
+import argparse
+import pathlib
+import re
+import sys
+import tempfile
+
+import report
+
+# Images in a batch: that of clx-bench's rows, and others that PyTorch may prefer.
+BATCHES = {"resnet18-cifar": (128, 64), "resnet50": (32,)}
+AIMS = {
+    ("resnet18-cifar", "train", "f32"): 1.7,
+    ("resnet18-cifar", "train", "bf16"): 1.2,
+    ("resnet18-cifar", "infer", "f32"): 2,
+    ("resnet18-cifar", "infer", "bf16"): 1.3,
+    ("resnet50", "train", "f32"): 1.3,
+    ("resnet50", "train", "bf16"): 1.2,
+    ("resnet50", "infer", "f32"): 1.3,
+    ("resnet50", "infer", "bf16"): 1.3,
+}
+ROWS = {"train": "training_step", "infer": "inference"}
+LAYOUTS = ("nchw", "nhwc")
+
+
+class Measured:
+    """Images per second of each round, and the most memory in MiB."""
+
+    def __init__(self):
+        self.rates, self.peak = [], 0
+
+    def add(self, rate, peak):
+        self.rates.append(rate)
+        self.peak = max(self.peak, peak)
+
+    def median(self):
+        return report.median(self.rates)
+
+    def spread(self):
+        return f"{min(self.rates):.3g} … {max(self.rates):.3g}"
+
+
+def table_of(bin_dir, pattern, *flags):
+    """What the rows of clx-bench that match say, and the process."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "table.md"
+        command = [bin_dir / "clx-bench", "--device", "cpu", "--benchmark-filter", pattern, "--markdown", file, *flags]
+        ran = report.run(command)
+        lines = [line for line in file.read_text().splitlines() if line.startswith("|")]
+    cells = [[c.strip() for c in line.split("|")[1:-1]] for line in lines]
+    return [dict(zip(cells[0], row)) for row in cells[2:]], ran
+
+
+def ours(a, arch, mode, precision):
+    pattern = f"^{arch}_{ROWS[mode]}/cpu/N{BATCHES[arch][0]}_{precision}$"
+    flags = ["--benchmark-repetitions", a.repetitions, "--benchmark-min-time", a.min_time]
+    rows, ran = table_of(a.bin, pattern, *flags)
+    return float(rows[0]["images/s"]), ran.peak
+
+
+def theirs(a, arch, mode, precision, layout, batch):
+    command = [sys.executable, a.peers / "torch_train.py", "--arch", arch, "--batch", batch, "--mode", mode]
+    command += ["--precision", precision, "--layout", layout, "--repeats", a.repetitions, "--steps", a.steps]
+    ran = report.run(command)
+    found = re.search(r"([\d.]+) img/s", ran.output)
+    return float(found[1]), ran.peak
+
+
+def comparison(a):
+    rows = []
+    for arch in a.arch:
+        for mode in ("train", "infer"):
+            for precision in a.precision:
+                us = Measured()
+                them = {(layout, batch): Measured() for layout in LAYOUTS for batch in BATCHES[arch]}
+                for _ in range(a.rounds):
+                    us.add(*ours(a, arch, mode, precision))
+                    for (layout, batch), measured in them.items():
+                        measured.add(*theirs(a, arch, mode, precision, layout, batch))
+                (layout, batch), best = max(them.items(), key=lambda item: item[1].median())
+                rows.append(
+                    [
+                        f"{arch}, {mode}, {precision}",
+                        f"{us.median():.4g}",
+                        us.spread(),
+                        f"{us.peak:.0f} MiB",
+                        f"{best.median():.4g}",
+                        best.spread(),
+                        f"{best.peak:.0f} MiB",
+                        f"{layout}, B={batch}",
+                        f"{us.median() / best.median():.2f}×",
+                        f"{AIMS[arch, mode, precision]}×",
+                    ]
+                )
+    header = ["network", "ours, images/s", "range", "peak", "PyTorch, images/s", "range", "peak", "at", "ratio", "aim"]
+    return (
+        "\n## Networks\n\nThe whole step: forward, cross-entropy, backward, SGD with momentum; or the forward alone. "
+        "PyTorch is its better memory layout and batch, whose name stands beside it. Peaks are resident memory of a "
+        "process that does this and nothing else.\n\n" + report.table(header, rows)
+    )
+
+
+def operations(a):
+    """Where the time goes: every operation against what the machine can do."""
+    pattern = "^(conv2d_|batchnorm|matmul|linear|add|sgd)"
+    rows, _ = table_of(a.bin, pattern, "--benchmark-repetitions", a.repetitions, "--benchmark-min-time", a.min_time)
+    header = ["what", "median", "rate", "of peak"]
+    return (
+        "\n## Operations against the roofline\n\nOf clx-bench: the peaks are a large matrix product and a large copy in "
+        "the same run. Convolutions by Winograd's algorithm do fewer multiplications than they are credited with, so they "
+        "exceed the peak.\n\n" + report.table(header, [[row[h] for h in header] for row in rows])
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=pathlib.Path, required=True)
+    parser.add_argument("--bin", type=pathlib.Path, required=True)
+    parser.add_argument("--output", type=pathlib.Path, default="docs/benchmarks/cpu.md")
+    parser.add_argument("--arch", nargs="+", choices=BATCHES, default=list(BATCHES))
+    parser.add_argument("--precision", nargs="+", choices=["f32", "bf16"], default=["f32", "bf16"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--repetitions", type=int, default=3, help="of each side in a round")
+    parser.add_argument("--steps", type=int, default=2, help="that PyTorch takes in one repetition")
+    parser.add_argument("--min-time", type=float, default=1, help="seconds of one of our repetitions")
+    parser.add_argument("--only", choices=["networks", "operations"])
+    a = parser.parse_args()
+    text = report.preamble(
+        "Training and inference on the CPU beside PyTorch",
+        "Written by tests/peers/bench_cpu.py. Medians and ranges of rounds in which both sides take turns.",
+        a.bin,
+        ("torch", "torchvision", "numpy"),
+    )
+    if a.only != "operations":
+        text += comparison(a)
+    if a.only != "networks":
+        text += operations(a)
+    report.write(a.output, text)
+
+
+if __name__ == "__main__":
+    main()
