@@ -32,6 +32,13 @@ if(CLX_RACE)
 endif()
 set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${flags}" SKIP_PRECOMPILE_HEADERS ON)
 
+# All compiled kernels, whether the tests call their Cuda overloads or not, and the tests' own as PTX alone.
+if(TARGET test_kernels AND TARGET clx_cuda_kernels)
+  file(GLOB sources CONFIGURE_DEPENDS tests/kernels/*.cu)
+  clx_cuda_objects(test_cuda_kernels "80-virtual;90a-virtual" ${sources})
+  target_sources(test_kernels PRIVATE $<TARGET_OBJECTS:clx_cuda_kernels> $<TARGET_OBJECTS:test_cuda_kernels>)
+endif()
+
 # The kernels again, with other orders of threads and of asynchronous copies.
 if(TARGET test_kernels)
   set(rev CLX_EMU_ORDER=rev CLX_EMU_ASYNC=early)
@@ -41,6 +48,17 @@ if(TARGET test_kernels)
     add_test(NAME kernels.${variant} COMMAND test_kernels --gtest_brief=1)
     set_tests_properties(kernels.${variant} PROPERTIES
       ENVIRONMENT "${${variant}}" LABELS kernels TIMEOUT 1200)
+  endforeach()
+endif()
+
+# And once more as nvcc compiled them: all for the older architecture, for the newer one those that differ.
+if(TARGET test_cuda_kernels)
+  add_test(NAME kernels.sm_80 COMMAND test_kernels --gtest_brief=1)
+  add_test(NAME kernels.sm_90a COMMAND test_kernels --gtest_brief=1
+           --gtest_filter=Emulator*:CompiledKernels*:Conv2d*:Matmul*)
+  foreach(layer sm_80 sm_90a)
+    set_tests_properties(kernels.${layer} PROPERTIES
+      ENVIRONMENT CLX_EMU_LAYER=${layer} LABELS kernels TIMEOUT 1200)
   endforeach()
 endif()
 if(TARGET test_apps)

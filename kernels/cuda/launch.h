@@ -127,6 +127,16 @@ void launch(void (*kernel)(Parameters...),
     void (*kernel)(Parameters...);
     std::tuple<Parameters...> arguments;
   } call{kernel, std::tuple<Parameters...>(static_cast<Parameters>(std::forward<Arguments>(arguments))...)};
+  if (emulator::runs_compiled()) {
+    std::apply(
+        [&](const auto&... parameters) {
+          const emulator::Argument all[] = {{&parameters, sizeof parameters}..., {nullptr, 0}};
+          emulator::run_compiled(grid.where, reinterpret_cast<const void*>(kernel), grid.size, block,
+                                 smem_bytes, all, sizeof...(Parameters));
+        },
+        call.arguments);
+    return;
+  }
   emulator::run_grid(
       grid.where, grid.size, block, smem_bytes,
       [](void* p) {
@@ -137,7 +147,7 @@ void launch(void (*kernel)(Parameters...),
 }
 
 inline int compute_capability(const Gpu&) {
-  return 90;
+  return emulator::compute_capability();
 }
 inline int multiprocessors(const Gpu&) {
   return 4;

@@ -1,9 +1,12 @@
-// Memory of the emulated device: host memory between red zones, filled with NaN, known to the race detector.
+// Memory of the emulated device: host memory between guards, filled with NaN, known to the bounds checks of
+// compiled kernels and to the race detector.
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <sys/mman.h>
 
 #include "kernels/cuda/emulator/race.h"
+#include "kernels/cuda/emulator/regions.h"
 #include "kernels/memory.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -13,26 +16,48 @@
 namespace clx::kernels {
 namespace {
 
+constexpr std::size_t kGuard = emulator::kAllocationGuard, kAlignment = 256, kPage = 4096;
+
+std::size_t round_up(std::size_t bytes, std::size_t multiple) {
+  return (bytes + multiple - 1) / multiple * multiple;
+}
+
 #if defined(__SANITIZE_ADDRESS__)
-constexpr std::size_t kGuard = 64 * 1024;  // wider than a row of a tile, so that an overrun meets it
+unsigned char* take(std::size_t bytes) {
+  const std::size_t rounded = round_up(bytes, kAlignment) + kAlignment;
+  auto* const memory = static_cast<unsigned char*>(std::aligned_alloc(kAlignment, kGuard + rounded + kGuard));
+  if (!memory) throw std::bad_alloc();
+  ASAN_POISON_MEMORY_REGION(memory, kGuard);
+  ASAN_POISON_MEMORY_REGION(memory + kGuard + bytes, rounded - bytes + kGuard);
+  return memory + kGuard;
+}
+
+void give_back(unsigned char* p, std::size_t) {
+  std::free(p - kGuard);
+}
 #else
-constexpr std::size_t kGuard = 0;
+// The guards are addresses without memory: whoever touches them faults.
+unsigned char* take(std::size_t bytes) {
+  const std::size_t rounded = round_up(bytes + 1, kPage);
+  void* const memory =
+      mmap(nullptr, kGuard + rounded + kGuard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  auto* const p = static_cast<unsigned char*>(memory) + kGuard;
+  if (mprotect(p, rounded, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+  return p;
+}
+
+void give_back(unsigned char* p, std::size_t bytes) {
+  munmap(p - kGuard, kGuard + round_up(bytes + 1, kPage) + kGuard);
+}
 #endif
-constexpr std::size_t kAlignment = 256;
 
 }  // namespace
 
 void* allocate(const Emulated&, std::size_t bytes) {
-  const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  auto* const memory =
-      static_cast<unsigned char*>(std::aligned_alloc(kAlignment, kGuard + rounded + kAlignment + kGuard));
-  if (!memory) throw std::bad_alloc();
-  unsigned char* const p = memory + kGuard;
+  unsigned char* const p = take(bytes);
   std::memset(p, 0xFF, bytes);
-#if defined(__SANITIZE_ADDRESS__)
-  ASAN_POISON_MEMORY_REGION(memory, kGuard);
-  ASAN_POISON_MEMORY_REGION(p + bytes, rounded - bytes + kAlignment + kGuard);
-#endif
+  emulator::add_region(p, bytes);
   emulator::race::add_region(p, bytes);
   return p;
 }
@@ -40,7 +65,7 @@ void* allocate(const Emulated&, std::size_t bytes) {
 void release(const Emulated&, void* p) noexcept {
   if (!p) return;
   emulator::race::remove_region(p);
-  std::free(static_cast<unsigned char*>(p) - kGuard);
+  give_back(static_cast<unsigned char*>(p), emulator::remove_region(p));
 }
 
 void copy(const Emulated&, std::size_t bytes, const void* from, void* to) {

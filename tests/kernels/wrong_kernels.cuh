@@ -111,6 +111,31 @@ __global__ void past_global(float* x, int n) {
   x[static_cast<int>(threadIdx.x) + n - 64] = 1;
 }
 
+// y[i] = Σ x[i−1 … i+1], as if there were neighbours at both ends.
+__global__ void missing_padding_check(const float* x, float* y) {
+  const int t = threadIdx.x;
+  y[t] = x[t - 1] + x[t] + x[t + 1];
+}
+
+// Rows of four chunks of 16 bytes: stored with one permutation, loaded with another unless `shift` is 0.
+__global__ void wrong_swizzle(const std::uint16_t* x, int shift, std::uint32_t* y) {
+  CLX_SHARED(std::uint16_t, tile, [32 * 32]);
+  const int t = threadIdx.x;
+  for (int i = 0; i < 32; ++i)
+    tile[t * 32 + ((i / 8) ^ (t & 3)) * 8 + i % 8] = x[t * 32 + i];
+  __syncwarp();
+  std::uint32_t r[4];
+  ptx::ldmatrix_x4(r, tile + t * 32 + ((t >> shift) & 3) * 8);
+  for (int i = 0; i < 4; ++i)
+    y[i * 32 + t] = r[i];
+}
+
+// The parts of a sum are added as the blocks come.
+__global__ void split_sum_in_any_order(float* x) {
+  const float part = blockIdx.x == 0 ? 1e8f : blockIdx.x == 1 ? -1e8f : 1.0f;
+  if (threadIdx.x == 0) atomicAdd(x, part);
+}
+
 __global__ void misaligned_atomic(float* x) {
   atomicAdd(reinterpret_cast<unsigned*>(reinterpret_cast<char*>(x) + 2), 1u);
 }
@@ -212,9 +237,11 @@ __global__ void too_much_shared(float* x) {
   x[threadIdx.x] = s[threadIdx.x];
 }
 
+#ifndef __CUDACC__
 __global__ void throws(float*) {
   throw std::runtime_error("no exceptions on a device");
 }
+#endif
 
 // Right: waits for a flag politely, so that the writer gets its turn.
 __global__ void polite_spin(volatile int* flag, float* x) {

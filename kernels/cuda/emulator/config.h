@@ -14,9 +14,14 @@ enum class Order { forward, reverse, random };
 /// that are overwritten too soon), or somewhere between.
 enum class Async { late, early, random };
 
-/// Read from the environment at the first launch: CLX_EMU_ORDER=fwd|rev|rand, CLX_EMU_ASYNC=late|early|rand,
-/// CLX_EMU_SEED=n, CLX_EMU_WORKERS=n, CLX_EMU_PREEMPT=n.
+/// What is executed: the kernels as g++ compiled them, or the PTX that nvcc made of them for a GPU.
+enum class Layer { source, sm_80, sm_90a };
+
+/// Read from the environment at the first launch: CLX_EMU_LAYER=source|sm_80|sm_90a,
+/// CLX_EMU_ORDER=fwd|rev|rand, CLX_EMU_ASYNC=late|early|rand, CLX_EMU_SEED=n, CLX_EMU_WORKERS=n,
+/// CLX_EMU_PREEMPT=n.
 struct Config {
+  Layer layer = Layer::source;
   Order order = Order::forward;
   Async async = Async::late;
   std::uint64_t seed = 1;

@@ -23,6 +23,13 @@ Config config_from_environment() {
   const auto equals = [](const char* a, const char* b) { return a && !std::strcmp(a, b); };
   const char* const order = std::getenv("CLX_EMU_ORDER");
   const char* const async = std::getenv("CLX_EMU_ASYNC");
+  const char* const layer = std::getenv("CLX_EMU_LAYER");
+  if (equals(layer, "sm_80"))
+    config.layer = Layer::sm_80;
+  else if (equals(layer, "sm_90a"))
+    config.layer = Layer::sm_90a;
+  else if (layer && !equals(layer, "source"))
+    throw std::runtime_error("CLX_EMU_LAYER: expected source, sm_80 or sm_90a, got " + std::string(layer));
   if (equals(order, "rev")) config.order = Order::reverse;
   if (equals(order, "rand")) config.order = Order::random;
   if (equals(async, "early")) config.async = Async::early;
@@ -197,6 +204,14 @@ void set_config(const Config& config) {
 
 bool detects_races() {
   return race::kOn;
+}
+
+bool runs_compiled() {
+  return config().layer != Layer::source;
+}
+
+int compute_capability() {
+  return config().layer == Layer::sm_80 ? 80 : 90;
 }
 
 void run_grid(

@@ -39,6 +39,26 @@ extern constinit thread_local ThreadContext* current;
 void run_grid(
     Site site, dim3 grid, dim3 block, std::size_t dynamic_bytes, void (*body)(void*), void* context);
 
+/// The value of one kernel parameter.
+struct Argument {
+  const void* data;
+  std::size_t bytes;
+};
+
+/// The same with the PTX that nvcc made of `kernel` (kernels/cuda/emulator/compiled.h).
+/// Throws: std::runtime_error if there is none for the configured layer, or an instruction in it is unknown.
+void run_compiled(Site site,
+                  const void* kernel,
+                  dim3 grid,
+                  dim3 block,
+                  std::size_t dynamic_bytes,
+                  const Argument* arguments,
+                  std::size_t count);
+
+/// Whether launches go to run_compiled, and the device that the launchers are told of: 80 or 90.
+bool runs_compiled();
+int compute_capability();
+
 /// Lets other threads of the block run.
 void yield();
 

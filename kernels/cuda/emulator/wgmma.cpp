@@ -71,18 +71,18 @@ void execute(const Wgmma& op) {
     }
 }
 
-struct Argument {
+struct LaneArgument {
   float* d = nullptr;
   int n = 0, pending = 0, group = 0;
   Wgmma op;
 };
 
-WarpGroup& group_of(const Argument& x) {
+WarpGroup& group_of(const LaneArgument& x) {
   return worker->warp_groups[x.group];
 }
 
 Accumulators* set_aside(WarpGroup& g, void* const* lanes, int n) {
-  float* const first = static_cast<Argument*>(lanes[0])->d;
+  float* const first = static_cast<LaneArgument*>(lanes[0])->d;
   for (auto& a : g.accumulators)
     if (a->registers[0] == first) {
       ++a->users;
@@ -92,7 +92,7 @@ Accumulators* set_aside(WarpGroup& g, void* const* lanes, int n) {
   a->users = 1;
   a->n = n;
   for (int t = 0; t < kThreads; ++t) {
-    a->registers[t] = static_cast<Argument*>(lanes[t])->d;
+    a->registers[t] = static_cast<LaneArgument*>(lanes[t])->d;
     for (int i = 0; i < n / 2; ++i) {
       a->values.push_back(a->registers[t][i]);
       a->registers[t][i] = std::bit_cast<float>(0xFFFFFFFFu);
@@ -111,9 +111,9 @@ void give_back(WarpGroup& g, Accumulators* a) {
 }
 
 void issue(void* const* lanes) {
-  auto& x = *static_cast<Argument*>(lanes[0]);
+  auto& x = *static_cast<LaneArgument*>(lanes[0]);
   for (int t = 1; t < kThreads; ++t) {
-    const Wgmma& y = static_cast<Argument*>(lanes[t])->op;
+    const Wgmma& y = static_cast<LaneArgument*>(lanes[t])->op;
     if (y.a != x.op.a || y.b != x.op.b || y.accumulate != x.op.accumulate)
       fail("wgmma at %s:%u: descriptors differ within the warpgroup", x.op.site.file, x.op.site.line);
   }
@@ -134,16 +134,16 @@ void complete(WarpGroup& g, std::size_t count) {
 
 void issue_and_complete(void* const* lanes) {
   issue(lanes);
-  complete(group_of(*static_cast<Argument*>(lanes[0])), 1);
+  complete(group_of(*static_cast<LaneArgument*>(lanes[0])), 1);
 }
 
 void commit(void* const* lanes) {
-  WarpGroup& g = group_of(*static_cast<Argument*>(lanes[0]));
+  WarpGroup& g = group_of(*static_cast<LaneArgument*>(lanes[0]));
   g.groups.push_back(g.issued.size());
 }
 
 void wait(void* const* lanes) {
-  const auto& x = *static_cast<Argument*>(lanes[0]);
+  const auto& x = *static_cast<LaneArgument*>(lanes[0]);
   WarpGroup& g = group_of(x);
   if (static_cast<int>(g.groups.size()) <= x.pending) return;
   const std::size_t finished = g.groups.size() - static_cast<std::size_t>(x.pending);
@@ -152,8 +152,8 @@ void wait(void* const* lanes) {
   complete(g, end);
 }
 
-Argument argument() {
-  Argument x;
+LaneArgument argument() {
+  LaneArgument x;
   x.group = current->linear / kThreads;
   return x;
 }
@@ -161,17 +161,17 @@ Argument argument() {
 }  // namespace
 
 void wgmma_fence(Site site) {
-  Argument x = argument();
+  LaneArgument x = argument();
   warpgroup_collective([](void* const*) {}, &x, site);
 }
 
 void wgmma_commit(Site site) {
-  Argument x = argument();
+  LaneArgument x = argument();
   warpgroup_collective(commit, &x, site);
 }
 
 void wgmma_wait(int pending, Site site) {
-  Argument x = argument();
+  LaneArgument x = argument();
   x.pending = pending;
   warpgroup_collective(wait, &x, site);
 }
@@ -184,7 +184,7 @@ void wgmma_bf16(float* d,
                 bool transpose_a,
                 bool transpose_b,
                 Site site) {
-  Argument x = argument();
+  LaneArgument x = argument();
   x.d = d;
   x.n = n;
   x.op.a = a;

@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Writes docs/benchmarks/kernel-resources.md: registers, shared memory and spills of every kernel, as ptxas
+# assigns them to the PTX of a program of this build; and kernel-model.md: what the hot kernels must cost.
+# Run: tests/kernel_resources.sh [PROGRAM]   (default build/dev/bin/test_kernels; needs ptxas; some minutes)
+# With --check nothing is written; it fails if a hot kernel spills or the tables differ.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
+check=
+if [[ ${1:-} == --check ]]; then
+  check=1
+  shift
+fi
+program=${1:-build/dev/bin/test_kernels}
+ptxas=$(command -v ptxas || echo /usr/local/cuda/bin/ptxas)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# The PTX modules of the program, one file each; the tests' own kernels are left out.
+objcopy -O binary --only-section=.nv_fatbin "$program" "$work/fat"
+tr '\0' '\n' <"$work/fat" | awk -v dir="$work" '
+  /^\.version /{ ++n; file = dir "/" n ".ptx"; print > file; next }
+  /[^\t -~]/{ file = "" }
+  file != ""{ print > file }'
+for module in "$work"/*.ptx; do
+  if grep -q '^\.entry.*compiled_kernels_cu' "$module"; then rm "$module"; fi
+done
+
+# arch, kernel, source, registers, static shared bytes, stack, spill stores, spill loads, threads
+for module in "$work"/*.ptx; do
+  arch=$(sed -n 's/^\.target \(sm_[0-9a-z]*\).*/\1/p' "$module")
+  "$ptxas" -v -arch="$arch" -o /dev/null "$module" 2>"$work/log"
+  awk '/^\.(visible |weak )?\.?entry/{ name = $NF; sub(/\(.*/, "", name) }
+       /^\.maxntid/{ gsub(",", ""); print name, $2 * $3 * $4 }' "$module" >"$work/threads"
+  awk -v arch="$arch" '
+    FNR == NR { threads[$1] = $2; next }
+    /Compiling entry function/ { split($0, part, "'\''"); name = part[2] }
+    /bytes stack frame/ { stack = $1; stores = $5; loads = $9 }
+    /Used [0-9]+ registers/ {
+      match($0, /Used [0-9]+/); registers = substr($0, RSTART + 5, RLENGTH - 5)
+      shared = match($0, /[0-9]+ bytes smem/) ? substr($0, RSTART, RLENGTH) + 0 : 0
+      source = "-"
+      if (match(name, /_GLOBAL__N__[0-9a-f]+_[0-9]+_[a-z0-9_]*_cu_/)) {
+        source = substr(name, RSTART, RLENGTH); sub(/_GLOBAL__N__[0-9a-f]+_[0-9]+_/, "", source); sub(/_cu_$/, ".cu", source)
+      }
+      print arch "\t" name "\t" source "\t" registers "\t" shared "\t" stack "\t" stores "\t" loads "\t" (name in threads ? threads[name] : 256)
+    }' "$work/threads" "$work/log"
+done | c++filt | sed -e 's/(anonymous namespace):://g' -e 's/clx::kernels:://g' -e 's/clx:://g' -e 's/\tvoid /\t/' |
+  awk -F'\t' -v OFS='\t' '{ sub(/\(.*/, "", $2); print }' | sort -u >"$work/resources"
+
+{
+  cat <<'TEXT'
+# Registers, shared memory and spills
+
+What ptxas gives each kernel, for A100 (sm_80) and H100/H200 (sm_90a). Shared memory is the static part: that of
+the tiled convolutions is asked for at the launch. Stack is for arrays that are indexed at run time; spills are
+what did not fit into registers. Written by `tests/kernel_resources.sh`.
+
+| source | kernel | registers sm_80 | sm_90a | shared | stack | spills |
+|---|---|---:|---:|---:|---:|---:|
+TEXT
+  awk -F'\t' '
+    { key = $3 "\t" $2; keys[key]; registers[key, $1] = $4; shared[key] = $5
+      if ($6 > stack[key]) stack[key] = $6; spills[key] += $7 + $8 }
+    END { for (key in keys) { split(key, part, "\t")
+      printf "| %s | `%s` | %s | %s | %d | %d | %d |\n", part[1], part[2], registers[key, "sm_80"],
+        registers[key, "sm_90a"], shared[key], stack[key], spills[key] } }' "$work/resources" | LC_ALL=C sort
+} >"$work/kernel-resources.md"
+
+# ------------------------------------------------------------------------------------------ the model
+# shape; kernel; dynamic shared bytes; FLOPs; bytes; unit (tensor, simt)
+conv() { # NAME N H C K R: 3×3 and the like with the same output size, bf16
+  awk -v name="$1" -v N="$2" -v H="$3" -v C="$4" -v K="$5" -v R="$6" 'BEGIN {
+    m = N * H * H; f = 2 * m * K * C * R * R; b = 2 * (m * C + m * K + C * K * R * R); w = 2 * (m * C + m * K) + 4 * C * K * R * R
+    large = "TensorCoreTile<128, 128, 64, 64>"; medium = "TensorCoreTile<128, 64, 64, 32>"; small = "TensorCoreTile<64, 64, 32, 32>"
+    fwd = K > 64 ? large : medium; data = C > 64 ? large : medium; wgt = K > 64 && C * R * R > 64 ? large : small
+    bytes[large] = 49152; bytes[medium] = 36864; bytes[small] = 24576
+    shape = name " " N "×" H "×" H "×" C " → " K ", " R "×" R
+    printf "%s\tforward_kernel<%s, true, bf16>\t%d\t%.0f\t%.0f\ttensor\n", shape, fwd, bytes[fwd], f, b
+    printf "%s\tbackward_data_kernel<%s, true, bf16>\t%d\t%.0f\t%.0f\ttensor\n", shape, data, bytes[data], f, b
+    printf "%s\tbackward_weight_kernel<%s, true, bf16>\t%d\t%.0f\t%.0f\ttensor\n", shape, wgt, bytes[wgt], f, w }'
+}
+pass() { # NAME ELEMENTS KERNEL BYTES_PER_ELEMENT FLOPS_PER_ELEMENT
+  awk -v name="$1" -v n="$2" -v kernel="$3" -v b="$4" -v f="$5" 'BEGIN { printf "%s\t%s\t0\t%.0f\t%.0f\tsimt\n", name, kernel, n * f, n * b }'
+}
+{
+  conv 'R18 layer 1' 512 32 64 64 3
+  conv 'R18 layer 2' 512 16 128 128 3
+  conv 'R18 layer 3' 512 8 256 256 3
+  conv 'R18 layer 4' 512 4 512 512 3
+  conv 'R50 layer 1' 256 56 64 64 3
+  conv 'R50 layer 1' 256 56 64 256 1
+  conv 'R50 layer 3' 256 14 1024 256 1
+  conv 'R50 layer 4' 256 7 512 512 3
+  n=$((512 * 32 * 32 * 64))
+  pass 'R18 layer 1, 33.6 M elements' $n 'statistics_kernel<bf16, 8>' 2 2
+  pass 'R18 layer 1, 33.6 M elements' $n 'apply_kernel<bf16, 8>' 4.125 3
+  pass 'R18 layer 1, 33.6 M elements' $n 'gradient_sums_kernel<bf16, 8>' 4.125 4
+  pass 'R18 layer 1, 33.6 M elements' $n 'dx_kernel<bf16, 8>' 6.125 5
+  pass 'R50 stem, 206 M elements' $((256 * 112 * 112 * 64)) 'max_pool_forward_kernel<bf16, 8>' 2.75 2.25
+  pass 'R50, 25.6 M parameters' 25557032 sgd_kernel 20 5
+  awk 'BEGIN { N = 2048; D = 128; f = 2 * N * N * D; b = 8 * N * D
+    printf "2,048 views of 128\tsupcon_sums_kernel\t0\t%.0f\t%.0f\tsimt\n", f, b
+    printf "2,048 views of 128\tsupcon_backward_kernel\t0\t%.0f\t%.0f\tsimt\n", 2 * f, 2 * b }'
+} >"$work/hot"
+
+awk -F'\t' '
+  function floor(x) { return int(x) }
+  function least(a, b) { return a < b ? a : b }
+  function most(a, b) { return a > b ? a : b }
+  # Blocks that a multiprocessor holds: registers go out by 256 a warp, shared memory with 1 KiB a block.
+  function blocks(registers, threads, shared, per_sm,   warps) {
+    warps = floor((threads + 31) / 32)
+    return least(least(floor(65536 / (warps * floor((registers * 32 + 255) / 256) * 256)), floor(2048 / threads)),
+                 least(floor(per_sm * 1024 / (shared + 1024)), 32))
+  }
+  function cell(f, b, peak, bandwidth,   by_f, by_b) {
+    by_f = f / peak / 1e6; by_b = b / bandwidth / 1e6
+    return sprintf("%.1f %s", most(by_f, by_b), by_f > by_b ? "FLOPs" : "bytes")
+  }
+  FNR == NR { registers[$1, $2] = $4; shared[$2] = $5; threads[$2] = $9; spills[$2] += $7 + $8; next }
+  {
+    if (!(("sm_80", $2) in registers)) { print "no kernel " $2 > "/dev/stderr"; exit 1 }
+    if (spills[$2]) { print $2 " spills" > "/dev/stderr"; bad = 1 }
+    s = $3 + shared[$2]; t = threads[$2]
+    a = blocks(registers["sm_80", $2], t, s, 164); h = blocks(registers["sm_90a", $2], t, s, 228)
+    tensor = $6 == "tensor"
+    printf "| %s | `%s` | %.2f | %.1f | %d | %d (%d %%) | %d (%d %%) | %s | %s | %s |\n", $1, $2, $4 / 1e9, $5 / 1e6, s / 1024,
+      a, a * t / 20.48, h, h * t / 20.48, cell($4, $5, tensor ? 312 : 19.5, 2.04), cell($4, $5, tensor ? 989 : 67, 3.35),
+      cell($4, $5, tensor ? 989 : 67, 4.8)
+  }
+  END { exit bad }' "$work/resources" "$work/hot" >"$work/rows"
+{
+  cat <<'TEXT'
+# What the hot kernels must cost
+
+A model, not a measurement: the FLOPs and the bytes that a kernel cannot avoid (each tensor read or written once),
+and how long the faster of the two takes on each GPU at its data sheet's rates (A100 312 TFLOP/s of bf16, 19.5 of f32,
+2.04 TB/s; H100 989, 67, 3.35; H200 989, 67, 4.8). Blocks are those that registers, shared memory and threads let a
+multiprocessor hold, with the share of its threads. `mma.sync`, which these kernels use, is said to reach about 60 % of
+the tensor cores of H100 and H200. Written by `tests/kernel_resources.sh`.
+
+| shape | kernel | GFLOP | MB | KiB shared | blocks A100 | blocks H100 | A100 µs | H100 µs | H200 µs |
+|---|---|---:|---:|---:|---:|---:|---:|---:|---:|
+TEXT
+  cat "$work/rows"
+} >"$work/kernel-model.md"
+
+if [[ -n $check ]]; then
+  diff -u docs/benchmarks/kernel-resources.md "$work/kernel-resources.md"
+  diff -u docs/benchmarks/kernel-model.md "$work/kernel-model.md"
+else
+  mkdir -p docs/benchmarks
+  cp "$work"/kernel-resources.md "$work"/kernel-model.md docs/benchmarks/
+fi
