@@ -197,6 +197,7 @@ int main_of_bench(int argc, char** argv) {
   options.add("device", &s.compute.device,
               "auto (a GPU if there is one), cpu, cuda, cuda:N, or emulated (tiny sizes)");
   options.add("threads", &s.compute.threads, "CPU threads; 0: all cores").range(0, 4096);
+  add_conv_option(options, &s.compute);
   if (const auto code = options.parse(argc, argv)) return *code;
   const Device device = start_compute(s.compute);
   std::vector<Case> cases = all_cases(device, s.image_folder);

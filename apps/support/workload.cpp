@@ -44,6 +44,10 @@ void add_compute_options(Options& options, ComputeOptions* compute) {
               {{"f32", nn::Precision::f32}, {"tf32", nn::Precision::tf32}, {"bf16", nn::Precision::bf16}},
               "activations and convolutions; weights and losses are f32 always");
   options.add("threads", &compute->threads, "CPU threads; 0: all cores").range(0, 4096);
+  add_conv_option(options, compute);
+}
+
+void add_conv_option(Options& options, ComputeOptions* compute) {
   options.add("conv", &compute->conv,
               {{"auto", Conv2dAlgorithm::automatic},
                {"direct", Conv2dAlgorithm::direct},

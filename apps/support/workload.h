@@ -26,6 +26,9 @@ struct ComputeOptions {
 /// Declares --device, --precision, --threads, --conv in the group "Computation".
 void add_compute_options(Options& options, ComputeOptions* compute);
 
+/// Declares --conv in the current group, as add_compute_options does.
+void add_conv_option(Options& options, ComputeOptions* compute);
+
 /// Sets the number of threads and the convolution's algorithm and returns the device; says on stderr when it
 /// is the (slow) emulator.
 Device start_compute(const ComputeOptions& compute);
