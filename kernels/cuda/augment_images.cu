@@ -34,11 +34,11 @@ __device__ std::int64_t offset(const AugmentShape& shape, int n, int pixel) {
   return (std::int64_t(n) * shape.height * shape.width + pixel) * shape.C;
 }
 
-__global__ void __launch_bounds__(kThreads) resample_kernel(AugmentShape shape,
-                                                            const std::uint8_t* __restrict__ images,
-                                                            const std::int64_t* __restrict__ samples,
-                                                            const Augmentation* __restrict__ drawn,
-                                                            float* __restrict__ out) {
+__global__ void __launch_bounds__(kThreads, 4) resample_kernel(AugmentShape shape,
+                                                               const std::uint8_t* __restrict__ images,
+                                                               const std::int64_t* __restrict__ samples,
+                                                               const Augmentation* __restrict__ drawn,
+                                                               float* __restrict__ out) {
   const int pixel = blockIdx.x * kThreads + threadIdx.x;
   if (pixel >= shape.height * shape.width) return;
   const int h = pixel / shape.width, w = pixel % shape.width, C = shape.C;

@@ -43,8 +43,9 @@ __device__ __forceinline__ void load_gradient(const BatchNormShape& shape,
     g[v] = passed >> v & 1u ? g[v] : 0;
 }
 
+// Four blocks in a multiprocessor: for five, which ptxas would choose, the sums spill.
 template <class T, int V>
-__global__ void __launch_bounds__(kChannelThreads)
+__global__ void __launch_bounds__(kChannelThreads, 4)
     gradient_sums_kernel(BatchNormShape shape,
                          const T* __restrict__ x,
                          const T* __restrict__ dy,

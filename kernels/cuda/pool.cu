@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(kChannelThreads)
 }
 
 template <class T, int V>
-__global__ void __launch_bounds__(kChannelThreads) max_pool_backward_kernel(
+__global__ void __launch_bounds__(kChannelThreads, 3) max_pool_backward_kernel(
     PoolShape s, const T* __restrict__ dy, const std::uint8_t* __restrict__ argmax, T* __restrict__ dx) {
   const int c = first_channel<V>(), P = s.P(), Q = s.Q();
   if (c >= s.C) return;

@@ -253,7 +253,7 @@ __device__ void mine(const Anchors& a,
   found->sum = block_sum<kThreads>(sum) + static_cast<double>(found->count) * static_cast<double>(a.margin);
 }
 
-__global__ void __launch_bounds__(kThreads) anchor_kernel(const Anchors a) {
+__global__ void __launch_bounds__(kThreads, 4) anchor_kernel(const Anchors a) {
   CLX_SHARED(Key, shared_keys, [kShared]);
   CLX_SHARED(std::int32_t, shared_ends, [kShared + 1]);
   CLX_SHARED(std::int32_t, next, [1]);
