@@ -51,7 +51,8 @@ if(TARGET test_kernels)
   endforeach()
 endif()
 
-# And once more as nvcc compiled them: all for the older architecture, for the newer one those that differ.
+# And once more as nvcc compiled them: all for the older architecture, for the newer one those whose launchers
+# or instructions may differ.
 if(TARGET test_cuda_kernels)
   add_test(NAME kernels.sm_80 COMMAND test_kernels --gtest_brief=1)
   add_test(NAME kernels.sm_90a COMMAND test_kernels --gtest_brief=1
@@ -60,6 +61,9 @@ if(TARGET test_cuda_kernels)
     set_tests_properties(kernels.${layer} PROPERTIES
       ENVIRONMENT CLX_EMU_LAYER=${layer} LABELS kernels TIMEOUT 1200)
   endforeach()
+  add_test(NAME runtime.sm_80 COMMAND test_runtime --gtest_brief=1 --gtest_filter=*emulated*)
+  set_tests_properties(runtime.sm_80 PROPERTIES
+    ENVIRONMENT CLX_EMU_LAYER=sm_80 LABELS runtime TIMEOUT 1200)
 endif()
 if(TARGET test_apps)
   foreach(app train probe explain eval report data bench)

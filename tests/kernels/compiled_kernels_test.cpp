@@ -1,5 +1,4 @@
 // The emulator's second layer: what nvcc made of the kernels is executed, and computes what g++'s code does.
-#include <cstdio>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <map>
@@ -20,25 +19,6 @@ namespace {
 
 /// The layers of a build with nvcc, oldest GPU first.
 const emulator::Layer kCompiled[] = {emulator::Layer::sm_80, emulator::Layer::sm_90a};
-
-/// After all tests of a run on compiled kernels: which of them were executed, by name.
-class Coverage : public testing::Environment {
-  void TearDown() override {
-    if (!emulator::runs_compiled()) return;
-    const int target = emulator::compute_capability();
-    std::set<std::string> executed, all;
-    for (const auto& kernel : emulator::compiled_kernels()) {
-      if (kernel.target != target) continue;
-      all.insert(kernel.name + " " + kernel.file);
-      if (kernel.launches > 0) executed.insert(kernel.name + " " + kernel.file);
-    }
-    std::printf("PTX of %zu of %zu kernels for sm_%d was executed; not that of\n", executed.size(),
-                all.size(), target);
-    for (const auto& name : all)
-      if (!executed.count(name)) std::printf("  %s\n", name.c_str());
-  }
-};
-const auto* const kCoverage = testing::AddGlobalTestEnvironment(new Coverage);
 
 class CompiledKernels : public testing::Test {
  protected:
