@@ -104,7 +104,7 @@ def comparison(a):
     return (
         "\n## Networks\n\nThe whole step: forward, cross-entropy, backward, SGD with momentum; or the forward alone. "
         "PyTorch is its better memory layout and batch, whose name stands beside it. Peaks are resident memory of a "
-        "process that does this and nothing else.\n\n" + report.table(header, rows)
+        "process; ours includes what clx-bench takes to measure the machine and to check results.\n\n" + report.table(header, rows)
     )
 
 
