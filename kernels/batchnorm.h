@@ -131,6 +131,39 @@ void batchnorm_inv_std(const Cpu&, int C, const float* running_var, float eps, f
 void batchnorm_inv_std(const Cuda&, int C, const float* running_var, float eps, float* inv_std);
 void batchnorm_inv_std(const Emulated&, int C, const float* running_var, float eps, float* inv_std);
 
+/// Filters w (K,columns) and what batchnorm_apply would do to their results, as filters and a bias:
+///   folded[k,i] = w[k,i]·gamma[k]·inv_std[k], bias[k] = beta[k] − mean[k]·gamma[k]·inv_std[k].
+void batchnorm_fold(const Cpu&,
+                    int K,
+                    std::int64_t columns,
+                    const float* w,
+                    const float* gamma,
+                    const float* beta,
+                    const float* mean,
+                    const float* inv_std,
+                    float* folded,
+                    float* bias);
+void batchnorm_fold(const Cuda&,
+                    int K,
+                    std::int64_t columns,
+                    const float* w,
+                    const float* gamma,
+                    const float* beta,
+                    const float* mean,
+                    const float* inv_std,
+                    float* folded,
+                    float* bias);
+void batchnorm_fold(const Emulated&,
+                    int K,
+                    std::int64_t columns,
+                    const float* w,
+                    const float* gamma,
+                    const float* beta,
+                    const float* mean,
+                    const float* inv_std,
+                    float* folded,
+                    float* bias);
+
 /// Gradients of batchnorm_apply with mean and inv_std computed from x (training = true) or constant
 /// (false). With g = dy where ReLU passed, else 0 (g = dy without ReLU), and x̂ = (x − mean)·inv_std:
 ///   dbeta = Σ g, dgamma = Σ g·x̂, dresidual = g,

@@ -1,6 +1,7 @@
 // 2-D convolution (cross-correlation), NHWC activations and KRSC filters, and its two gradients.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/backend.h"
@@ -29,13 +30,41 @@ struct Conv2dEpilogue {
 };
 
 /// y[n,p,q,k] = Σ_{r,s,c} x[n, p·stride + r − padding, q·stride + s − padding, c] · w[k,r,s,c], then
-/// the epilogue. x, w and y have one dtype (f32 or bf16); y = ; no aliasing.
-void conv2d_forward(
-    const Cpu&, const Conv2dShape&, Math, ConstView x, ConstView w, const Conv2dEpilogue&, View y);
-void conv2d_forward(
-    const Cuda&, const Conv2dShape&, Math, ConstView x, ConstView w, const Conv2dEpilogue&, View y);
-void conv2d_forward(
-    const Emulated&, const Conv2dShape&, Math, ConstView x, ConstView w, const Conv2dEpilogue&, View y);
+/// the epilogue. x, w and y have one dtype (f32 or bf16); y = ; no aliasing. `prepared`, if given, is what
+/// conv2d_prepare made of w; it changes no bit of y.
+void conv2d_forward(const Cpu&,
+                    const Conv2dShape&,
+                    Math,
+                    ConstView x,
+                    ConstView w,
+                    const Conv2dEpilogue&,
+                    View y,
+                    const void* prepared = nullptr);
+void conv2d_forward(const Cuda&,
+                    const Conv2dShape&,
+                    Math,
+                    ConstView x,
+                    ConstView w,
+                    const Conv2dEpilogue&,
+                    View y,
+                    const void* prepared = nullptr);
+void conv2d_forward(const Emulated&,
+                    const Conv2dShape&,
+                    Math,
+                    ConstView x,
+                    ConstView w,
+                    const Conv2dEpilogue&,
+                    View y,
+                    const void* prepared = nullptr);
+
+/// For filters that stay: their form within the forward, which is then computed once instead of at each call.
+/// It takes so many bytes, 0 where there is none; it depends on w alone.
+std::size_t conv2d_prepared_bytes(const Cpu&, const Conv2dShape&, DType);
+std::size_t conv2d_prepared_bytes(const Cuda&, const Conv2dShape&, DType);
+std::size_t conv2d_prepared_bytes(const Emulated&, const Conv2dShape&, DType);
+void conv2d_prepare(const Cpu&, const Conv2dShape&, ConstView w, void* prepared);
+void conv2d_prepare(const Cuda&, const Conv2dShape&, ConstView w, void* prepared);
+void conv2d_prepare(const Emulated&, const Conv2dShape&, ConstView w, void* prepared);
 
 /// dx = ∂L/∂x from dy (N,P,Q,K) and w. One dtype; dx = ; no aliasing.
 void conv2d_backward_data(const Cpu&, const Conv2dShape&, Math, ConstView dy, ConstView w, View dx);

@@ -1,11 +1,10 @@
-// Runs the tests with guard bands around device memory.
+// Runs the tests.
 #include <cstdio>
 #include <gtest/gtest.h>
 #include <set>
 #include <string>
 
 #include "kernels/cuda/emulator/compiled.h"
-#include "runtime/allocator.h"
 
 namespace {
 
@@ -28,7 +27,6 @@ void print_coverage() {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  clx::set_memory_guards(true);
   const int result = RUN_ALL_TESTS();
   print_coverage();
   return result;

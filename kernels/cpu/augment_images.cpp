@@ -64,7 +64,8 @@ int reflect(int i, int n) {
   return i < 0 ? -i : i >= n ? 2 * n - 2 - i : i;
 }
 
-constexpr int kMargin = kLanes;  // of a row to be blurred; ≥ kBlurRadius
+constexpr int kMargin = 16;  // of a row to be blurred
+static_assert(kMargin >= kBlurRadius);
 
 // out = row h of the blurred image. `wide` holds lanes_over(width) + 2·kMargin floats.
 void blur_row(const Planes& x, int h, const Blur& blur, float* wide, const PlaneRow& out) {

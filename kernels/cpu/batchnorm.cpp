@@ -96,7 +96,7 @@ void put_statistics(int c,
 
 std::size_t batchnorm_saved_bytes(const Cpu&, BatchNormShape s, bool relu) {
   const auto groups = static_cast<std::size_t>((s.C + kLanes - 1) / kLanes);
-  return relu ? static_cast<std::size_t>(s.M) * groups * sizeof(std::uint16_t) : 0;
+  return relu ? static_cast<std::size_t>(s.M) * groups * sizeof(LaneBits) : 0;
 }
 
 void batchnorm_statistics(const Cpu& backend,
@@ -157,6 +157,24 @@ void batchnorm_inv_std(const Cpu&, int C, const float* running_var, float eps, f
   for (int c = 0; c < C; ++c)
     inv_std[c] =
         static_cast<float>(1 / std::sqrt(static_cast<double>(running_var[c]) + static_cast<double>(eps)));
+}
+
+void batchnorm_fold(const Cpu&,
+                    int K,
+                    std::int64_t columns,
+                    const float* w,
+                    const float* gamma,
+                    const float* beta,
+                    const float* mean,
+                    const float* inv_std,
+                    float* folded,
+                    float* bias) {
+  parallel_for(K, [&](std::int64_t k) {
+    const float scale = gamma[k] * inv_std[k];
+    bias[k] = beta[k] - mean[k] * scale;
+    for (std::int64_t i = k * columns; i < (k + 1) * columns; ++i)
+      folded[i] = w[i] * scale;
+  });
 }
 
 }  // namespace clx::kernels

@@ -10,7 +10,7 @@ struct Channels {
 };
 
 template <class T, bool kResidual, bool kRelu>
-void apply_row(const Channels& by, int C, const T* x, const T* residual, T* y, std::uint16_t* saved) {
+void apply_row(const Channels& by, int C, const T* x, const T* residual, T* y, LaneBits* saved) {
   const auto group = [&](int c, int width) {
     Vec v = (load_channels(x + c, width) - load(by.mean + c)) * load(by.scale + c) + load(by.beta + c);
     if constexpr (kResidual) v += load_channels(residual + c, width);
@@ -32,8 +32,7 @@ struct BackwardChannels {
 };
 
 template <class T, bool kRelu>
-Vec gradient_at(
-    const T* dy, const std::uint16_t* saved, int groups, std::int64_t row, int c, int C, int width) {
+Vec gradient_at(const T* dy, const LaneBits* saved, int groups, std::int64_t row, int c, int C, int width) {
   const Vec g = load_channels(dy + row * C + c, width);
   if constexpr (kRelu) return keep_lanes(saved[row * groups + c / kLanes], g);
   return g;
@@ -46,7 +45,7 @@ void backward_row(const BackwardChannels& by,
                   std::int64_t row,
                   const T* x,
                   const T* dy,
-                  const std::uint16_t* saved,
+                  const LaneBits* saved,
                   T* dx,
                   T* dresidual) {
   const auto group = [&](int c, int width, auto&& put) {
@@ -108,7 +107,7 @@ void batchnorm_apply(const Cpu& backend,
           for (std::int64_t r = chunks.begin(chunk); r < chunks.end(chunk); ++r)
             apply_row<T, add, clip>(by, s.C, x.as<T>() + r * C, add ? residual.as<T>() + r * C : nullptr,
                                     y.as<T>() + r * C,
-                                    clip ? static_cast<std::uint16_t*>(saved) + r * groups : nullptr);
+                                    clip ? static_cast<LaneBits*>(saved) + r * groups : nullptr);
         });
       });
     });
@@ -129,7 +128,7 @@ void batchnorm_gradient_sums(const Cpu& backend,
   const int C = s.C, groups = chunks.padded / kLanes;
   float* const padded_mean = padded_array(backend, chunks);
   std::copy_n(mean, C, padded_mean);
-  const auto* mask = static_cast<const std::uint16_t*>(saved);
+  const auto* mask = static_cast<const LaneBits*>(saved);
   const std::size_t floats = static_cast<std::size_t>(chunks.count) * 2 * chunks.padded;
   auto* partials = static_cast<float*>(backend.workspace(floats * sizeof(float)));
   const auto sums = [&](std::int64_t chunk) { return partials + chunk * 2 * chunks.padded; };
@@ -178,7 +177,7 @@ void batchnorm_dx(const Cpu& backend,
   const int C = s.C, groups = chunks.padded / kLanes;
   const BackwardChannels by{padded_array(backend, chunks), padded_array(backend, chunks),
                             padded_array(backend, chunks), padded_array(backend, chunks)};
-  const auto* mask = static_cast<const std::uint16_t*>(saved);
+  const auto* mask = static_cast<const LaneBits*>(saved);
   const double M = static_cast<double>(positions);
   for (int c = 0; c < C; ++c) {
     by.mean[c] = mean[c];

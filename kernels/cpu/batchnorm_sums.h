@@ -26,7 +26,7 @@ struct RowChunks {
   std::int64_t end(std::int64_t chunk) const { return std::min(M, (chunk + 1) * rows); }
 };
 
-/// A pair of sums over the rows [begin, end) of V·16 channels from channel c. `term(row, c, v)` returns
+/// A pair of sums over the rows [begin, end) of V·kLanes channels from channel c. `term(row, c, v)` returns
 /// the two vectors to add, v counting vectors from c. Rows are summed 4/V side by side.
 template <int V, class Term>
 void sum_rows(std::int64_t begin, std::int64_t end, int c, Term&& term, float* first, float* second) {
@@ -60,7 +60,7 @@ struct TwoVecs {
   Vec first, second;
 };
 
-/// Both sums of all channels of one chunk. `term(row, c, width)` loads 16 channels from c, of which
+/// Both sums of all channels of one chunk. `term(row, c, width)` loads kLanes channels from c, of which
 /// `width` exist.
 template <class Term>
 void sum_chunk(const RowChunks& chunks, std::int64_t chunk, Term&& term, float* first, float* second) {
@@ -77,7 +77,7 @@ void sum_chunk(const RowChunks& chunks, std::int64_t chunk, Term&& term, float* 
         second);
 }
 
-/// Loads 16 channels of which `width` exist.
+/// Loads kLanes channels of which `width` exist.
 template <class T>
 Vec load_channels(const T* p, int width) {
   return width >= kLanes ? load(p) : load_first(p, width);

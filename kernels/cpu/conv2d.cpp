@@ -120,9 +120,10 @@ void conv2d_forward(const Cpu& backend,
                     ConstView x,
                     ConstView w,
                     const Conv2dEpilogue& epilogue,
-                    View y) {
+                    View y,
+                    const void* prepared) {
   if (winograd_computes(s, y.dtype)) {
-    winograd_forward(backend, s, x, w, epilogue, y);
+    winograd_forward(backend, s, x, w, epilogue, y, prepared);
     return;
   }
   if (by_way_of_f32(y.dtype)) {
@@ -144,6 +145,14 @@ void conv2d_forward(const Cpu& backend,
   const ConvolutionKey key{
       ConvolutionKind::forward, s, y.dtype, epilogue.bias != nullptr, bool(epilogue.residual), epilogue.relu};
   convolve(backend, key, x, w, epilogue, y);
+}
+
+std::size_t conv2d_prepared_bytes(const Cpu&, const Conv2dShape& s, DType dtype) {
+  return winograd_computes(s, dtype) ? winograd_prepared_bytes(s) : 0;
+}
+
+void conv2d_prepare(const Cpu&, const Conv2dShape& s, ConstView w, void* prepared) {
+  if (winograd_computes(s, w.dtype)) winograd_prepare(s, w, prepared);
 }
 
 void conv2d_backward_data(

@@ -1,4 +1,4 @@
-// Eight doubles at a time, and their logarithm.
+// As many doubles at a time as a register of the machine holds (4 if less), and their logarithm.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,16 @@
 
 namespace clx::kernels {
 
+#ifdef __AVX512F__
 inline constexpr int kDoubles = 8;
-using Doubles = double __attribute__((vector_size(64)));
-using Longs = std::int64_t __attribute__((vector_size(64)));
+#else
+inline constexpr int kDoubles = 4;
+#endif
+using Doubles = double __attribute__((vector_size(8 * kDoubles)));
+using Longs = std::int64_t __attribute__((vector_size(8 * kDoubles)));
+/// As many numbers of half the size.
+using HalfFloats = float __attribute__((vector_size(4 * kDoubles)));
+using HalfInts = std::int32_t __attribute__((vector_size(4 * kDoubles)));
 
 inline Doubles load_doubles(const double* p) {
   Doubles v;
@@ -18,20 +25,20 @@ inline Doubles load_doubles(const double* p) {
   return v;
 }
 inline Doubles load_doubles(const float* p) {
-  float __attribute__((vector_size(32))) v;
+  HalfFloats v;
   std::memcpy(&v, p, sizeof v);
   return __builtin_convertvector(v, Doubles);
 }
 inline Doubles load_doubles(const bf16* p) {
-  std::uint16_t __attribute__((vector_size(16))) half;
+  std::uint16_t __attribute__((vector_size(2 * kDoubles))) half;
   std::memcpy(&half, p, sizeof half);
-  using Bits = std::uint32_t __attribute__((vector_size(32)));
+  using Bits = std::uint32_t __attribute__((vector_size(4 * kDoubles)));
   const Bits bits = __builtin_convertvector(half, Bits) << 16;
-  float __attribute__((vector_size(32))) v;
+  HalfFloats v;
   std::memcpy(&v, &bits, sizeof v);
   return __builtin_convertvector(v, Doubles);
 }
-/// The first n < 8 lanes from memory, zeros after them.
+/// The first n < kDoubles lanes from memory, zeros after them.
 template <class T>
 Doubles load_first_doubles(const T* p, int n) {
   T lanes[kDoubles] = {};

@@ -1,4 +1,4 @@
-// 2ˣ of sixteen floats at a time.
+// 2ˣ of a vector of floats.
 #pragma once
 
 #include "kernels/cpu/vector.h"

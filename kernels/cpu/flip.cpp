@@ -10,12 +10,16 @@
 namespace clx::kernels {
 namespace {
 
-using VecInt = std::int32_t __attribute__((vector_size(64)));
-
 VecInt load_ranks(const std::int32_t* p) {
   VecInt v;
   std::memcpy(&v, p, sizeof v);
   return v;
+}
+
+// Lane i of the result is lane index[i] of `ranks`.
+VecInt spread(VecInt ranks, VecInt index) {
+  return reinterpret_cast<VecInt>(
+      pick(reinterpret_cast<Vec>(ranks), Vec{}, reinterpret_cast<VecBits>(index)));
 }
 
 template <class T>
@@ -37,23 +41,23 @@ void flip_pixels(const FlipShape& s, const FlippedImage<T>& image, int p) {
     }
 }
 
-// Sixteen pixels of three channels are three vectors, to whose lanes the ranks of pixels are spread. Returns
-// the first pixel that is left.
+// A vector of pixels of three channels are three vectors, to whose lanes the ranks of pixels are spread.
+// Returns the first pixel that is left.
 template <class T>
 int flip_three_channels(const FlipShape& s, const FlippedImage<T>& image) {
-  const VecInt pixel[3] = {{0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5},
-                           {5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 9, 10, 10},
-                           {10, 11, 11, 11, 12, 12, 12, 13, 13, 13, 14, 14, 14, 15, 15, 15}};
+  VecInt pixel[3];
   Vec baseline[3];
   for (int v = 0; v < 3; ++v)
-    for (int lane = 0; lane < kLanes; ++lane)
+    for (int lane = 0; lane < kLanes; ++lane) {
+      pixel[v][lane] = (v * kLanes + lane) / 3;
       baseline[v][lane] = image.baseline[(v * kLanes + lane) % 3];
+    }
   int p = 0;
   for (; p + kLanes <= s.pixels; p += kLanes) {
     const VecInt of_pixels = s.channels ? VecInt{} : load_ranks(image.ranks + p);
     for (int v = 0; v < 3; ++v) {
       const int at = p * 3 + v * kLanes;
-      const VecInt ranks = s.channels ? load_ranks(image.ranks + at) : __builtin_shuffle(of_pixels, pixel[v]);
+      const VecInt ranks = s.channels ? load_ranks(image.ranks + at) : spread(of_pixels, pixel[v]);
       store(image.y + at, ranks < image.removed ? baseline[v] : load(image.x + at));
     }
   }

@@ -23,7 +23,8 @@ class ImageRows {
   void read(int h, const PlaneRow& out) const;
 
  private:
-  // 16 neighbours of an output row: tap t of lane i is input pixel base + index[t][i] with weight[t][i].
+  // A vector of neighbours of an output row: tap t of lane i is input pixel base + index[t][i] with
+  // weight[t][i].
   struct Group {
     int base, taps;
     bool near;  // all within base … base + 31

@@ -1,4 +1,4 @@
-// A map is one thread's; eight values at a time, in sums of their own that are added in the end.
+// A map is one thread's; a vector of values at a time, in sums of their own that are added in the end.
 #include "kernels/map_scores.h"
 
 #include <algorithm>
@@ -52,7 +52,7 @@ double gini_of(int pixels, const float* map, const std::int32_t* ranks, double l
   double rest = 0;
   int i = 0;
   for (; i + kDoubles <= pixels; i += kDoubles) {
-    std::int32_t __attribute__((vector_size(32))) rank;
+    HalfInts rank;
     std::memcpy(&rank, ranks + i, sizeof rank);
     const Doubles weight = static_cast<double>(pixels - 1) - 2 * __builtin_convertvector(rank, Doubles);
     weighted += weight * (magnitude(load_doubles(map + i)) / largest + kShift);

@@ -43,7 +43,7 @@ void transpose_block(
   for (; r + kLanes <= rows; r += kLanes) {
     int c = 0;
     for (; c + kLanes <= columns; c += kLanes)
-      transpose_16(from + r * from_row + c, from_row, to + std::ptrdiff_t(c) * stride + r, stride);
+      transpose_square(from + r * from_row + c, from_row, to + std::ptrdiff_t(c) * stride + r, stride);
     for (; c < columns; ++c)
       for (int i = r; i < r + kLanes; ++i)
         to[std::ptrdiff_t(c) * stride + i] = static_cast<float>(from[i * from_row + c]);

@@ -35,37 +35,23 @@ struct Planes {
   }
 };
 
-/// Lane i of the result is lane index[i] of `a` (0 … 15) or of `b` (16 … 31).
-inline Vec pick(Vec a, Vec b, VecBits index) {
-#ifdef __AVX512F__
-  return reinterpret_cast<Vec>(_mm512_permutex2var_ps(
-      reinterpret_cast<__m512>(a), reinterpret_cast<__m512i>(index), reinterpret_cast<__m512>(b)));
-#else
-  float lanes[2 * kLanes];
-  store(lanes, a);
-  store(lanes + kLanes, b);
-  Vec v;
-  for (int i = 0; i < kLanes; ++i)
-    v[i] = lanes[index[i]];
-  return v;
-#endif
-}
-
-/// 16 pixels of three interleaved channels to three vectors: channel c of pixel i is lane 3i + c of 48.
+/// Three vectors of interleaved channels to one vector for each: channel c of pixel i is lane 3i + c of them
+/// all.
 struct Deinterleave3 {
   VecBits low[3], high[3];
   Deinterleave3() {
     for (unsigned c = 0; c < 3; ++c)
       for (unsigned i = 0; i < kLanes; ++i) {
         const unsigned from = 3 * i + c;
-        low[c][i] = from < 32 ? from : i;  // of the first two vectors
-        high[c][i] = from < 32 ? i : from - 32 + kLanes;
+        const bool in_two = from < 2 * kLanes;  // of the first two vectors
+        low[c][i] = in_two ? from : i;
+        high[c][i] = in_two ? i : from - kLanes;
       }
   }
   Vec operator()(unsigned c, Vec x0, Vec x1, Vec x2) const { return pick(pick(x0, x1, low[c]), x2, high[c]); }
 };
 
-/// The way back: vector j of three holds lanes 16j … 16j + 15.
+/// The way back: vector j of three holds the lanes from kLanes·j on.
 struct Interleave3 {
   VecBits low[3], high[3];
   Interleave3() {

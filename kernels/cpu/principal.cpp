@@ -77,20 +77,23 @@ void centre(const Sizes& z, const T* activation, const Room& room) {
 template <class T>
 void multiply_block(
     int terms, std::ptrdiff_t stride, const T* a_i, const T* a_j, std::ptrdiff_t side, double* g) {
-  Doubles sum[kBlock][kBlock] = {};
-  for (int k = 0; k < terms; k += kDoubles) {
-    Doubles b[kBlock];
-    for (int j = 0; j < kBlock; ++j)
-      b[j] = load_doubles(a_j + j * stride + k);
-    for (int i = 0; i < kBlock; ++i) {
-      const Doubles a = load_doubles(a_i + i * stride + k);
-      for (int j = 0; j < kBlock; ++j)
-        sum[i][j] += a * b[j];
+  constexpr int kColumns = kDoubles == 8 ? kBlock : kBlock / 2;  // whose sums are in registers at once
+  for (int first = 0; first < kBlock; first += kColumns) {
+    Doubles sum[kBlock][kColumns] = {};
+    for (int k = 0; k < terms; k += kDoubles) {
+      Doubles b[kColumns];
+      for (int j = 0; j < kColumns; ++j)
+        b[j] = load_doubles(a_j + (first + j) * stride + k);
+      for (int i = 0; i < kBlock; ++i) {
+        const Doubles a = load_doubles(a_i + i * stride + k);
+        for (int j = 0; j < kColumns; ++j)
+          sum[i][j] += a * b[j];
+      }
     }
+    for (int i = 0; i < kBlock; ++i)
+      for (int j = 0; j < kColumns; ++j)
+        g[i * side + first + j] += sum_of_lanes(sum[i][j]);
   }
-  for (int i = 0; i < kBlock; ++i)
-    for (int j = 0; j < kBlock; ++j)
-      g[i * side + j] += sum_of_lanes(sum[i][j]);
 }
 
 // g (rows,side) = a·aᵀ; rows of `a` beyond the last and terms beyond a row's are zeros.

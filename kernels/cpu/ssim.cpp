@@ -1,6 +1,6 @@
 // A pair of maps is one thread's. Five sums per column (of a, b, a², b², ab) move down with the window:
-// uniform ones by adding a row and taking one away. Eight windows of a row are then summed from them
-// together.
+// uniform ones by adding a row and taking one away. A vector of windows of a row is then summed
+// from them together.
 #include "kernels/ssim.h"
 
 #include <cstddef>
@@ -58,6 +58,9 @@ template <int kWindow>
 Doubles row_sum(const SsimShape& s, const Columns& columns, Doubles total) {
   const int window = kWindow ? kWindow : s.window(), n = s.columns();
   const double scale = s.uniform ? 1.0 / (window * window) : 1;
+  Longs lane;
+  for (int i = 0; i < kDoubles; ++i)
+    lane[i] = i;
   for (int j = 0; j < n; j += kDoubles) {
     Doubles mean[kSums] = {};
     for (int k = 0; k < window; ++k) {
@@ -73,7 +76,6 @@ Doubles row_sum(const SsimShape& s, const Columns& columns, Doubles total) {
     for (Doubles& m : mean)
       m *= scale;
     const Doubles value = similarity(s, mean);
-    const Longs lane = {0, 1, 2, 3, 4, 5, 6, 7};
     total += lane < n - j ? value : Doubles{};
   }
   return total;

@@ -18,7 +18,6 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kLog2e = 1.44269504088896341f;
 constexpr double kLn2 = 0.693147180559945309;
-using VecInt = std::int32_t __attribute__((vector_size(64)));
 
 VecInt load_int(const std::int32_t* p) {
   VecInt v;
@@ -81,7 +80,7 @@ void copy_rows(const Cut& cut, const float* z, int block, float* to) {
 void transpose(const Cut& cut, const float* rows, float* to) {
   for (int i = 0; i < cut.side; i += kLanes)
     for (int d = 0; d < cut.width; d += kLanes)
-      transpose_16(rows + i * cut.width + d, cut.width, to + d * cut.side + i, cut.side);
+      transpose_square(rows + i * cut.width + d, cut.width, to + d * cut.side + i, cut.side);
 }
 
 // The products of two blocks' rows; −∞ where a row would meet itself or nothing.

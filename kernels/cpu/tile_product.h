@@ -8,12 +8,9 @@
 
 namespace clx::kernels {
 
-/// Rows and vectors of C that are in registers at once: 24 sums, 4 vectors of B and one number of A.
-#ifdef __AVX512F__
-inline constexpr int kBlockRows = 6, kBlockVectors = 4;
-#else
-inline constexpr int kBlockRows = 6, kBlockVectors = 1;
-#endif
+/// Rows and vectors of C that are in registers at once, with as many vectors of B and one number of A: 29 of
+/// 32 registers of 512 bits, or 15 of 16.
+inline constexpr int kBlockRows = 6, kBlockVectors = kLanes == 16 ? 4 : 2;
 
 /// The left factor: element (r,k) is data[r·row + k·step], so that it may lie either way round.
 struct TileFactor {
@@ -78,25 +75,25 @@ void multiply_tile(int rows,
           multiply_block<2, kAdd>(K, block, from, b_row, to, c_row);
           break;
         case 3:
-          multiply_block<3, kAdd>(K, block, from, b_row, to, c_row);
+          multiply_block<std::min(3, kBlockVectors), kAdd>(K, block, from, b_row, to, c_row);
           break;
         default:
-          multiply_block<4, kAdd>(K, block, from, b_row, to, c_row);
+          multiply_block<kBlockVectors, kAdd>(K, block, from, b_row, to, c_row);
       }
     }
   }
 }
 
-/// y[c·y_row + r] = x[r·x_row + c] for 16 rows r and 16 columns c.
+/// y[c·y_row + r] = x[r·x_row + c] for kLanes rows r and kLanes columns c.
 template <class T>
-void transpose_16(const T* x, std::ptrdiff_t x_row, float* y, std::ptrdiff_t y_row) {
+void transpose_square(const T* x, std::ptrdiff_t x_row, float* y, std::ptrdiff_t y_row) {
   Vec row[kLanes];
   for (int r = 0; r < kLanes; ++r)
     row[r] = load(x + r * x_row);
     // Each turn swaps the off-diagonal quarters of all squares of 2·half.
 #pragma GCC unroll 4
   for (int half = 1; half < kLanes; half *= 2) {
-    VecBits low, high;  // lanes of row r and of row r + half (from 16 on)
+    VecBits low, high;  // lanes of row r and of row r + half (from kLanes on)
     for (unsigned lane = 0; lane < kLanes; ++lane) {
       const unsigned h = static_cast<unsigned>(half);
       low[lane] = lane & h ? kLanes + lane - h : lane;

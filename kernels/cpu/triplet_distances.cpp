@@ -10,14 +10,14 @@
 namespace clx::kernels {
 namespace {
 
-constexpr int kTile = 64;  // rows of a tile's side: four vectors
-constexpr int kRows = 4;   // of x that are held against a tile's columns at once
-constexpr int kVectors = kTile / kLanes;
+constexpr int kTile = 64;                       // rows of a tile's side
+constexpr int kRows = 4;                        // of x that are held against a tile's columns at once
+constexpr int kVectors = kLanes == 16 ? 4 : 2;  // of columns, whose sums are in registers at once
 constexpr int kFeatures =
     256;  // summed before they are added to the tile: fewer roundings, and 64 KiB at a time
 
-// squares[r][…] += Σ_d (row_r[d] − panel[d][…])² over n features.
-void add_squares(const float* const (&row)[kRows], const float* panel, int n, float (*squares)[kTile]) {
+// squares[r][…] += Σ_d (row_r[d] − panel[d][…])² over n features, for kVectors vectors of columns.
+void add_squares(const float* const (&row)[kRows], const float* panel, int n, float* squares) {
   Vec sum[kRows][kVectors] = {};
   for (int d = 0; d < n; ++d) {
     Vec column[kVectors];
@@ -31,7 +31,7 @@ void add_squares(const float* const (&row)[kRows], const float* panel, int n, fl
   }
   for (int r = 0; r < kRows; ++r)
     for (int v = 0; v < kVectors; ++v)
-      store(squares[r] + v * kLanes, load(squares[r] + v * kLanes) + sum[r][v]);
+      store(squares + r * kTile + v * kLanes, load(squares + r * kTile + v * kLanes) + sum[r][v]);
 }
 
 }  // namespace
@@ -56,8 +56,9 @@ void triplet_distances(const Cpu& backend, int N, int D, const float* x, float* 
         const float* row[kRows];
         for (int r = 0; r < kRows; ++r)
           row[r] = x + std::min<std::int64_t>(N - 1, i0 + i + r) * D + d;
-        add_squares(row, panels + t * panel_size + std::int64_t(d) * kTile, std::min(kFeatures, D - d),
-                    squares + i);
+        for (int j = 0; j < kTile; j += kVectors * kLanes)
+          add_squares(row, panels + t * panel_size + std::int64_t(d) * kTile + j, std::min(kFeatures, D - d),
+                      squares[i] + j);
       }
     const std::int64_t rows = std::min<std::int64_t>(kTile, N - i0),
                        columns = std::min<std::int64_t>(kTile, N - j0);

@@ -1,10 +1,11 @@
-// Sixteen floats at a time, loaded from and stored to f32 or bf16 memory. The compiler maps them to
-// whatever registers the machine has.
+// As many floats at a time as a register of the machine holds (8 if less), loaded from and stored to f32 or
+// bf16 memory.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
-#ifdef __AVX512F__
+#include <type_traits>
+#ifdef __AVX2__
 #include <immintrin.h>
 #endif
 
@@ -12,10 +13,17 @@
 
 namespace clx::kernels {
 
+#ifdef __AVX512F__
 inline constexpr int kLanes = 16;
-using Vec = float __attribute__((vector_size(64)));
-using VecBits = std::uint32_t __attribute__((vector_size(64)));
-using VecHalf = std::uint16_t __attribute__((vector_size(32)));
+#else
+inline constexpr int kLanes = 8;
+#endif
+using Vec = float __attribute__((vector_size(4 * kLanes)));
+using VecBits = std::uint32_t __attribute__((vector_size(4 * kLanes)));
+using VecInt = std::int32_t __attribute__((vector_size(4 * kLanes)));
+using VecHalf = std::uint16_t __attribute__((vector_size(2 * kLanes)));
+/// One bit for each lane.
+using LaneBits = std::conditional_t<kLanes == 16, std::uint16_t, std::uint8_t>;
 
 inline Vec load(const float* p) {
   Vec v;
@@ -44,7 +52,7 @@ inline void store(bf16* p, Vec v) {
   std::memcpy(static_cast<void*>(p), &half, sizeof half);
 }
 
-/// The first n < 16 lanes from memory, zeros after them.
+/// The first n < kLanes lanes from memory, zeros after them.
 template <class T>
 Vec load_first(const T* p, int n) {
   T lanes[kLanes] = {};
@@ -59,18 +67,23 @@ void store_first(T* p, Vec v, int n) {
 }
 
 inline Vec broadcast(float x) {
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
   return reinterpret_cast<Vec>(_mm512_set1_ps(x));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Vec>(_mm256_set1_ps(x));
 #else
-  return Vec{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+  return Vec{x, x, x, x, x, x, x, x};
 #endif
 }
 
 /// a·b + c, rounded once where the machine can.
 inline Vec multiply_add(Vec a, Vec b, Vec c) {
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
   return reinterpret_cast<Vec>(
       _mm512_fmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+#elif defined(__AVX2__) && defined(__FMA__)
+  return reinterpret_cast<Vec>(
+      _mm256_fmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
 #else
   return a * b + c;
 #endif
@@ -92,25 +105,48 @@ inline Vec relu(Vec v) {
 }
 
 /// Bit i says whether lane i is > 0.
-inline std::uint16_t positive_lanes(Vec v) {
-#ifdef __AVX512F__
+inline LaneBits positive_lanes(Vec v) {
+#if defined(__AVX512F__)
   return _mm512_cmp_ps_mask(reinterpret_cast<__m512>(v), _mm512_setzero_ps(), _CMP_GT_OQ);
+#elif defined(__AVX2__)
+  return static_cast<LaneBits>(
+      _mm256_movemask_ps(_mm256_cmp_ps(reinterpret_cast<__m256>(v), _mm256_setzero_ps(), _CMP_GT_OQ)));
 #else
   unsigned bits = 0;
   for (int i = 0; i < kLanes; ++i)
     bits |= static_cast<unsigned>(v[i] > 0) << i;
-  return static_cast<std::uint16_t>(bits);
+  return static_cast<LaneBits>(bits);
 #endif
 }
 
 /// Lanes whose bit is set, 0 elsewhere.
-inline Vec keep_lanes(std::uint16_t bits, Vec v) {
+inline Vec keep_lanes(LaneBits bits, Vec v) {
 #ifdef __AVX512F__
   return reinterpret_cast<Vec>(_mm512_maskz_mov_ps(bits, reinterpret_cast<__m512>(v)));
 #else
-  const VecBits lane = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
-                        1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
+  const VecBits lane = {1, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7};
   return ((lane & bits) != 0) ? v : Vec{};
+#endif
+}
+
+/// Lane i of the result is lane index[i] of `a`, or of `b` for indices from kLanes on.
+inline Vec pick(Vec a, Vec b, VecBits index) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(_mm512_permutex2var_ps(
+      reinterpret_cast<__m512>(a), reinterpret_cast<__m512i>(index), reinterpret_cast<__m512>(b)));
+#elif defined(__AVX2__)
+  const auto at = reinterpret_cast<__m256i>(index);
+  const Vec from_a = reinterpret_cast<Vec>(_mm256_permutevar8x32_ps(reinterpret_cast<__m256>(a), at));
+  const Vec from_b = reinterpret_cast<Vec>(_mm256_permutevar8x32_ps(reinterpret_cast<__m256>(b), at));
+  return index < kLanes ? from_a : from_b;
+#else
+  float lanes[2 * kLanes];
+  store(lanes, a);
+  store(lanes + kLanes, b);
+  Vec v;
+  for (int i = 0; i < kLanes; ++i)
+    v[i] = lanes[index[i]];
+  return v;
 #endif
 }
 

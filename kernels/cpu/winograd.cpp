@@ -23,7 +23,7 @@ std::int64_t tiles_per_chunk(std::int64_t tiles, int channels) {
   return whole_rows((tiles + chunks - 1) / chunks);
 }
 
-// The 4×4 outputs of a tile for 16 channels, with the epilogue.
+// The 4×4 outputs of a tile, with the epilogue.
 template <class T>
 struct Output {
   const Images& s;  // of y: N, P, Q and the channels K
@@ -99,16 +99,28 @@ float* filters_at_points(const Cpu& backend, const Conv2dShape& s, bool forward,
 
 }  // namespace
 
+std::size_t winograd_prepared_bytes(const Conv2dShape& s) {
+  return FilterPanels{s.C, s.K}.floats() * sizeof(float);
+}
+
+void winograd_prepare(const Conv2dShape& s, ConstView w, void* prepared) {
+  with_float_type(w.dtype, [&](auto type) {
+    transform_filters(s.K, s.C, true, w.as<decltype(type)>(), static_cast<float*>(prepared));
+  });
+}
+
 void winograd_forward(const Cpu& backend,
                       const Conv2dShape& s,
                       ConstView x,
                       ConstView w,
                       const Conv2dEpilogue& epilogue,
-                      View y) {
+                      View y,
+                      const void* prepared) {
   with_float_type(y.dtype, [&](auto type) {
     using T = decltype(type);
-    convolve(backend, {s.N, s.H, s.W, s.C, s.P(), s.Q(), s.padding}, s.K, x.as<T>(),
-             filters_at_points(backend, s, true, w.as<T>()), epilogue, y.as<T>());
+    const float* U =
+        prepared ? static_cast<const float*>(prepared) : filters_at_points(backend, s, true, w.as<T>());
+    convolve(backend, {s.N, s.H, s.W, s.C, s.P(), s.Q(), s.padding}, s.K, x.as<T>(), U, epilogue, y.as<T>());
   });
 }
 

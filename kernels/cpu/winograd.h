@@ -14,9 +14,18 @@ bool winograd_computes_weight(const Conv2dShape&, DType);
 /// As conv2d_forward, conv2d_backward_data and conv2d_backward_weight. All that lies between is f32: an error
 /// is about 1e-6 of the largest result, before that is rounded to its type. Bits do not depend on the number
 /// of threads, nor on the batch for an image.
-void winograd_forward(
-    const Cpu&, const Conv2dShape&, ConstView x, ConstView w, const Conv2dEpilogue&, View y);
+void winograd_forward(const Cpu&,
+                      const Conv2dShape&,
+                      ConstView x,
+                      ConstView w,
+                      const Conv2dEpilogue&,
+                      View y,
+                      const void* prepared);
 void winograd_backward_data(const Cpu&, const Conv2dShape&, ConstView dy, ConstView w, View dx);
 void winograd_backward_weight(const Cpu&, const Conv2dShape&, ConstView x, ConstView dy, float* dw);
+
+/// As conv2d_prepared_bytes and conv2d_prepare, where winograd_computes.
+std::size_t winograd_prepared_bytes(const Conv2dShape&);
+void winograd_prepare(const Conv2dShape&, ConstView w, void* prepared);
 
 }  // namespace clx::kernels

@@ -63,7 +63,7 @@ void transform_for_data(const FilterPanels& panels, const T* w, int k, float* U)
   }
 }
 
-// Columns are the filters: squares of 16 of them and 16 channels are transposed.
+// Columns are the filters: squares of kLanes of them and kLanes channels are transposed.
 template <class T>
 void transform_for_forward(const FilterPanels& panels, const T* w, int k, float* U) {
   const int C = panels.rows;
@@ -71,8 +71,8 @@ void transform_for_forward(const FilterPanels& panels, const T* w, int k, float*
   alignas(64) float square[kTaps * kTaps][kLanes * kLanes];  // [tap][channel][filter]
   for (int c0 = 0; c0 < C; c0 += kLanes) {
     for (int tap = 0; tap < kTaps * kTaps; ++tap)
-      transpose_16(w + (std::ptrdiff_t(k) * kTaps * kTaps + tap) * C + c0, std::ptrdiff_t(kTaps) * kTaps * C,
-                   square[tap], kLanes);
+      transpose_square(w + (std::ptrdiff_t(k) * kTaps * kTaps + tap) * C + c0,
+                       std::ptrdiff_t(kTaps) * kTaps * C, square[tap], kLanes);
     for (int c = 0; c < kLanes; ++c) {
       float* to = U + panels.panel(0, first) + std::ptrdiff_t(c0 + c) * width + k - first;
       transform<kTaps, kSpan>(

@@ -63,9 +63,9 @@ template <class T>
 void transform_gradient(
     const Images& s, const T* dy, const T* zeros, const Place& at, float* to, std::ptrdiff_t point);
 
-/// Filters w (K,3,3,C) at the points, in panels of 64 columns: U[point][panel][row][column], where rows are
-/// the channels that a convolution sums over. Forward: rows C, columns K. Data gradient: rows K, columns C,
-/// of filters turned by 180°.
+/// Filters w (K,3,3,C) at the points, in panels of kWidth columns: U[point][panel][row][column], where rows
+/// are the channels that a convolution sums over. Forward: rows C, columns K. Data gradient: rows K, columns
+/// C, of filters turned by 180°.
 struct FilterPanels {
   static constexpr int kWidth = kBlockVectors * kLanes;
   int rows, columns;

@@ -1,4 +1,4 @@
-// The linear maps of Winograd's F(4×4,3×3), sixteen channels at a time.
+// The linear maps of Winograd's F(4×4,3×3), a vector of channels at a time.
 //
 // Six products give four neighbouring outputs of a convolution by three taps: y = Aᵀ((G·w) ⊙ (Bᵀ·d)), where
 // d are the six inputs that they see; it is the product of two polynomials by way of their values at 0, 1,

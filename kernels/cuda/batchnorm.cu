@@ -197,6 +197,19 @@ __global__ void __launch_bounds__(kChannelThreads)
   if (c < C) inv_std[c] = 1 / sqrtf(running_var[c] + eps);
 }
 
+// One block per filter.
+__global__ void __launch_bounds__(kChannelThreads) fold_kernel(std::int64_t columns,
+                                                               const float* __restrict__ w,
+                                                               Coefficients coefficients,
+                                                               float* __restrict__ folded,
+                                                               float* __restrict__ bias) {
+  const unsigned k = blockIdx.x;
+  const float scale = coefficients.gamma[k] * coefficients.inv_std[k];
+  if (threadIdx.x == 0) bias[k] = coefficients.beta[k] - coefficients.mean[k] * scale;
+  for (std::int64_t i = threadIdx.x; i < columns; i += blockDim.x)
+    folded[k * columns + i] = w[k * columns + i] * scale;
+}
+
 /// (blocks,C), in the workspace.
 struct PartialMoments {
   int blocks;
@@ -287,6 +300,20 @@ void batchnorm_apply(const Gpu& b,
 void batchnorm_inv_std(const Gpu& b, int C, const float* running_var, float eps, float* inv_std) {
   const int blocks = (C + kChannelThreads - 1) / kChannelThreads;
   launch(inv_std_kernel, dim3(blocks), dim3(kChannelThreads), 0, b, C, running_var, eps, inv_std);
+}
+
+void batchnorm_fold(const Gpu& b,
+                    int K,
+                    std::int64_t columns,
+                    const float* w,
+                    const float* gamma,
+                    const float* beta,
+                    const float* mean,
+                    const float* inv_std,
+                    float* folded,
+                    float* bias) {
+  launch(fold_kernel, dim3(static_cast<unsigned>(K)), dim3(kChannelThreads), 0, b, columns, w,
+         Coefficients{gamma, beta, mean, inv_std}, folded, bias);
 }
 
 }  // namespace clx::kernels

@@ -71,7 +71,8 @@ void conv2d_forward(const Gpu& gpu,
                     ConstView x,
                     ConstView w,
                     const Conv2dEpilogue& epilogue,
-                    View y) {
+                    View y,
+                    const void*) {
   if (on_tensor_cores(x.dtype, math)) return conv2d_forward_tensor_core(gpu, s, x, w, epilogue, y);
   const auto product = forward_product<float>(s, x, w, epilogue, y);
   const std::int64_t M = product.M(), N = product.N();
@@ -81,6 +82,12 @@ void conv2d_forward(const Gpu& gpu,
            static_cast<int>(ceil_div(N, kTile)));
   });
 }
+
+// The kernels read filters as they are.
+std::size_t conv2d_prepared_bytes(const Gpu&, const Conv2dShape&, DType) {
+  return 0;
+}
+void conv2d_prepare(const Gpu&, const Conv2dShape&, ConstView, void*) {}
 
 void conv2d_backward_data(
     const Gpu& gpu, const Conv2dShape& s, Math math, ConstView dy, ConstView w, View dx) {

@@ -62,7 +62,6 @@ class Resnet final : public Model {
         stem_(init,
               plan.small_stem ? Conv2dSize{3, channels_, 3, 1} : Conv2dSize{3, channels_, 7, 2},
               precision),
-        stem_bn_(init, channels_),
         features_(add_stages(init)) {
     if (options.head == Head::classifier)
       classifier_.emplace(init, features_, options.classes);
@@ -156,7 +155,7 @@ class Resnet final : public Model {
     CLX_CHECK(x.defined() && x.rank() == 4 && x.dim(3) == 3 && x.dtype() == input_dtype(), plan_.arch,
               ": expected images (N,H,W,3) of ", clx::name_of(input_dtype()), ", got ",
               x.defined() ? concat("shape ", x.shape(), " of ", clx::name_of(x.dtype())) : "none");
-    const Tensor y = stem_bn_.with_relu(stem_(x));
+    const Tensor y = stem_.with_relu(x);
     return plan_.small_stem ? y : max_pool(y, {.window = 3, .stride = 2, .padding = 1});
   }
 
@@ -173,8 +172,8 @@ class Resnet final : public Model {
   }
 
   void each_child(const ChildVisitor& visitor) override {
-    visitor("conv1", stem_);
-    visitor("bn1", stem_bn_);
+    visitor("conv1", stem_.conv());
+    visitor("bn1", stem_.batchnorm());
     for (const NamedBlock& block : blocks_)
       visitor(block.name, *block.block);
     if (classifier_) visitor(plan_.head, *classifier_);
@@ -185,8 +184,7 @@ class Resnet final : public Model {
   ResnetOptions options_;
   Precision precision_;
   int channels_;
-  Conv2d stem_;
-  BatchNorm2d stem_bn_;
+  NormalizedConv2d stem_;
   std::vector<NamedBlock> blocks_;
   int features_;
   std::optional<Linear> classifier_;  // one of the two is there

@@ -16,6 +16,11 @@ class BatchNorm2d final : public Module {
   /// relu(batchnorm(x) + residual) in one pass; `residual` may be undefined.
   Tensor with_relu(const Tensor& x, const Tensor& residual = {}) { return apply(x, true, residual); }
 
+  const Tensor& gamma() const { return weight_; }
+  const Tensor& beta() const { return bias_; }
+  const Tensor& running_mean() const { return running_mean_; }
+  const Tensor& running_var() const { return running_var_; }
+
  private:
   Tensor apply(const Tensor& x, bool relu, const Tensor& residual);
   void each_tensor(const EntryVisitor& visitor) override;

@@ -26,6 +26,8 @@ class Conv2d final : public Module {
     options_.tf32 = precision == Precision::tf32;
   }
   Tensor forward(const Tensor& x) override { return conv2d(x, weight_, options_); }
+  const Tensor& weight() const { return weight_; }
+  const Conv2dOptions& options() const { return options_; }
 
  private:
   void each_tensor(const EntryVisitor& visitor) override {

@@ -4,8 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "nn/modules/batchnorm2d.h"
-#include "nn/modules/conv2d.h"
+#include "nn/modules/normalized_conv2d.h"
 
 namespace clx::nn {
 

@@ -58,7 +58,8 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dOptions& options) {
   const kernels::Conv2dEpilogue epilogue{options.bias.defined() ? options.bias.data() : nullptr,
                                          options.residual.view(), options.relu};
   on(x.device(), [&](const auto& backend) {
-    kernels::conv2d_forward(backend, s, math, x.view(), filters.view(), epilogue, y.mutable_view());
+    kernels::conv2d_forward(backend, s, math, x.view(), filters.view(), epilogue, y.mutable_view(),
+                            options.prepared.view().data);
   });
   return record(
       "conv2d", y, {x, w}, [s, math, x = Saved(x), w = Saved(w)](const Tensor& dy, const Needs& needs) {
@@ -80,6 +81,18 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dOptions& options) {
         }
         return std::vector{dx, dw};
       });
+}
+
+Tensor conv2d_prepare(const Tensor& x, const Tensor& w, const Conv2dOptions& options) {
+  const kernels::Conv2dShape s = shape_of(x, w, options);
+  const Tensor filters = rounded(w, x.dtype());
+  return on(x.device(), [&](const auto& backend) {
+    const std::size_t bytes = kernels::conv2d_prepared_bytes(backend, s, x.dtype());
+    if (bytes == 0) return Tensor();
+    Tensor prepared({static_cast<std::int64_t>(bytes)}, x.device(), DType::u8);
+    kernels::conv2d_prepare(backend, s, filters.view(), prepared.mutable_data<std::uint8_t>());
+    return prepared;
+  });
 }
 
 void set_conv2d_algorithm(Conv2dAlgorithm algorithm) {

@@ -15,6 +15,7 @@ struct Conv2dOptions {
   Tensor bias{};      // (K) f32
   Tensor residual{};  // like y
   bool relu = false;
+  Tensor prepared{};  // what conv2d_prepare made of w, if anything
 };
 
 /// 2-D cross-correlation.
@@ -28,6 +29,10 @@ struct Conv2dOptions {
 ///           or an epilogue meets an input that requires a gradient
 /// Notes     For bf16 the rounded copy of w is kept until w is written. Deterministic.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dOptions& options = {});
+
+/// For filters that stay: what conv2d with such images and options computes from them at each call; undefined
+/// where that is nothing. It depends on w alone and changes no bit of the result.
+Tensor conv2d_prepare(const Tensor& x, const Tensor& w, const Conv2dOptions& options);
 
 /// What `automatic` means in all later calls of this process; automatic at first: each shape's faster one.
 void set_conv2d_algorithm(Conv2dAlgorithm algorithm);

@@ -112,6 +112,27 @@ TEST(CpuWinograd, AddsBiasAndResidualBeforeRelu) {
     }
 }
 
+TEST(CpuWinograd, PreparedFiltersGiveTheSameBits) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    Conv2dShape s{2, 9, 6, 32, 48, 3, 3, 1, 1, Conv2dAlgorithm::winograd};
+    const Sizes n(s);
+    test::ScratchCpu cpu;
+    Numbers x(dtype, normal(n.x, 1)), w(dtype, normal(n.w, 2)), nothing(dtype, n.w);
+    Numbers plain(dtype, n.y), y(dtype, n.y);
+    std::vector<char> prepared(conv2d_prepared_bytes(cpu(), s, dtype));
+    EXPECT_EQ(prepared.size(), 36u * 32 * 48 * sizeof(float));
+    conv2d_prepare(cpu(), s, w.view(), prepared.data());
+    conv2d_forward(cpu(), s, Math::f32, x.view(), w.view(), {}, plain.view());
+    s.N = 1;  // of another batch
+    conv2d_forward(cpu(), s, Math::f32, x.view(), nothing.view(), {}, y.view(), prepared.data());
+    const Doubles expected = plain.values(), got = y.values();
+    EXPECT_TRUE(
+        std::equal(got.begin(), got.begin() + static_cast<std::ptrdiff_t>(n.y / 2), expected.begin()));
+    s.algorithm = Conv2dAlgorithm::direct;
+    EXPECT_EQ(conv2d_prepared_bytes(cpu(), s, dtype), 0u);
+  }
+}
+
 TEST(CpuWinograd, IsChosenByTheSizesOfAnImageAlone) {
   const auto chosen = [](const Conv2dShape& s) {
     Conv2dShape other = s;
@@ -124,7 +145,7 @@ TEST(CpuWinograd, IsChosenByTheSizesOfAnImageAlone) {
   EXPECT_FALSE(chosen({1, 1, 1, 64, 64, 3, 3, 1, 1})) << "one pixel of a tile";
   EXPECT_FALSE(chosen({1, 2, 2, 64, 64, 3, 3, 1, 1})) << "a quarter of a tile";
   EXPECT_FALSE(chosen({1, 32, 32, 3, 64, 3, 3, 1, 1})) << "three channels";
-  EXPECT_FALSE(chosen({1, 32, 32, 72, 72, 3, 3, 1, 1})) << "channels that fill no whole vectors";
+  EXPECT_FALSE(chosen({1, 32, 32, 76, 76, 3, 3, 1, 1})) << "channels that fill no whole vectors";
   EXPECT_FALSE(chosen({1, 32, 32, 64, 64, 3, 3, 2, 1})) << "stride 2";
   EXPECT_FALSE(chosen({1, 32, 32, 64, 64, 5, 5, 1, 2})) << "5×5";
   EXPECT_FALSE(chosen({1, 32, 32, 64, 64, 3, 3, 1, 1, Conv2dAlgorithm::direct}));

@@ -109,6 +109,36 @@ TEST(Resnet, starts_projection_heads_small) {
       EXPECT_EQ(v, 0);
 }
 
+TEST(Resnet, folds_the_current_batchnorms_into_its_filters_for_inference) {
+  for (const auto& [arch, width] :
+       {std::pair{"resnet20", 1.0}, {"resnet18-cifar", 0.25}, {"resnet50", 0.125}}) {
+    SCOPED_TRACE(arch);
+    const auto model = make_model(arch, {.width = width});
+    const auto expect_same = [&] {
+      const std::vector<float> apart = model->features(images(3, 32)).to_host();
+      const NoGrad no_grad;
+      const std::vector<float> folded = model->features(images(3, 32)).to_host();
+      float largest = 0;
+      for (const float v : apart)
+        largest = std::max(largest, std::abs(v));
+      for (std::size_t i = 0; i < apart.size(); ++i)
+        ASSERT_NEAR(folded[i], apart[i], 1e-5f * largest);
+      EXPECT_NE(folded, apart) << "they are rounded in another order: the test compares two ways";
+    };
+    expect_same();
+    model->train(true);
+    model->features(images(3, 32));  // writes running statistics
+    model->train(false);
+    expect_same();
+    model->visit([](const Entry& e) {
+      if (e.name == "layer1.0.bn2.weight" || e.name == "layer2.0.conv1.weight")
+        for (std::int64_t i = 0; i < e.tensor->size(); ++i)
+          e.tensor->mutable_data()[i] *= 1.5f;
+    });
+    expect_same();
+  }
+}
+
 TEST(Resnet, has_one_kind_of_head) {
   const auto encoder = make_model("resnet20", {.width = 0.25, .head = Head::projection, .projection = 5});
   const auto classifier = make_model("resnet20", {.width = 0.25});
