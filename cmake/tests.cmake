@@ -51,7 +51,7 @@ if(TARGET test_kernels)
   set(rand1 CLX_EMU_ORDER=rand CLX_EMU_ASYNC=rand CLX_EMU_SEED=1)
   set(rand2 CLX_EMU_ORDER=rand CLX_EMU_ASYNC=rand CLX_EMU_SEED=2)
   foreach(variant rev rand1 rand2)
-    add_test(NAME kernels.${variant} COMMAND test_kernels --gtest_brief=1)
+    add_test(NAME kernels.${variant} COMMAND test_kernels --gtest_brief=1 --gtest_filter=-Cpu*)
     set_tests_properties(kernels.${variant} PROPERTIES
       ENVIRONMENT "${${variant}}" LABELS kernels TIMEOUT 1200)
   endforeach()
@@ -60,7 +60,7 @@ endif()
 # And once more as nvcc compiled them: all for the older architecture, for the newer one those whose launchers
 # or instructions may differ.
 if(TARGET test_cuda_kernels)
-  add_test(NAME kernels.sm_80 COMMAND test_kernels --gtest_brief=1)
+  add_test(NAME kernels.sm_80 COMMAND test_kernels --gtest_brief=1 --gtest_filter=-Cpu*)
   add_test(NAME kernels.sm_90a COMMAND test_kernels --gtest_brief=1
            --gtest_filter=Emulator*:CompiledKernels*:Conv2d*:Matmul*)
   foreach(layer sm_80 sm_90a)

@@ -66,8 +66,8 @@ void make_output_folder(const fs::path& path) {
   }
   std::error_code error;
   if (!fs::is_directory(path, error)) give_up("it is not a folder");
-  std::string probe = (path / ".writable-XXXXXX").string();
-  const int file = mkstemp(probe.data());
+  std::string probe = (path / ".writable-XXXXXX.tmp").string();
+  const int file = mkstemps(probe.data(), 4);
   if (file < 0) give_up(std::strerror(errno));
   close(file);
   unlink(probe.c_str());

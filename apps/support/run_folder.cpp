@@ -55,7 +55,8 @@ void remove_run(const fs::path& path) {
   });
 }
 
-// What AtomicFile leaves behind if the program is killed.
+// What AtomicFile and make_output_folder leave behind if the program is killed, be it before the run has its
+// first file.
 void remove_unfinished_files(const fs::path& path) {
   for (const fs::path& folder : {path, path / "checkpoints"})
     remove_if(folder, [](const fs::path& name) {
@@ -107,7 +108,7 @@ RunFolder::RunFolder(const fs::path& output,
 
   ordered_json env = describe(environment);
   if (if_exists == IfRunExists::overwrite) remove_run(path_);
-  if (if_exists != IfRunExists::refuse) remove_unfinished_files(path_);
+  remove_unfinished_files(path_);
   if (resumed) {
     std::error_code ignored;
     ordered_json earlier = ordered_json::array();

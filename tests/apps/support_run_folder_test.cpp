@@ -62,6 +62,17 @@ TEST_F(RunFolderTest, HasTheDocumentedFiles) {
     EXPECT_FALSE(env[key].get<std::string>().empty()) << key;
 }
 
+TEST_F(RunFolderTest, RemovesWhatAProgramLeftThatWasKilledAtItsStart) {
+  fs::create_directories(root / "demo/seed3/checkpoints");
+  for (const char* left :
+       {".config.toml.1a2b.tmp", ".writable-abcdef.tmp", "checkpoints/.writable-abcdef.tmp"})
+    write(root / "demo/seed3" / left, "");
+  write(root / "demo/seed3/notes.tmp", "mine");
+  make();
+  EXPECT_EQ(names(root / "demo"), (std::vector<std::string>{"seed3", "seed3/checkpoints", "seed3/config.toml",
+                                                            "seed3/env.json", "seed3/notes.tmp"}));
+}
+
 TEST_F(RunFolderTest, AppendsWholeMetricsLines) {
   const RunFolder run = make();
   run.append_metrics({{"epoch", 1}, {"loss", 0.5}});

@@ -12,6 +12,7 @@
 #include "runtime/ops/relu.h"
 #include "runtime/ops/softmax.h"
 #include "tests/paths.h"
+#include "xai/explain/aug_smooth.h"
 #include "xai/explain/cam.h"
 #include "xai/explain/eigen_cam.h"
 #include "xai/explain/grad_cam.h"
@@ -112,6 +113,21 @@ TEST(CamFixtures, EigenCamHasTheLibrarysSign) {
     const Tensor raw = eigen_cam(fixture("activation_" + layer), EigenSign::lapack);
     expect_fixture(raw, "eigen_cam_raw_" + layer);
     expect_fixture(finish_maps(raw, kSize, kSize), "eigen_cam_" + layer);
+  }
+}
+
+TEST(CamFixtures, SmoothedMapsAreTheLibrarys) {
+  for (const bool normalized : {false, true}) {
+    const std::string head = normalized ? "normalized" : "linear";
+    const auto classes = fixture("classes_" + head);
+    const std::vector<Tensor> maps = aug_smooth(fixture("images"), [&](const Tensor& view) {
+      const Seen seen = forward(view, normalized);
+      const Tensor gradient = grad(pick(seen.logits, classes), {seen.relu2})[0];
+      return std::vector{grad_cam(seen.relu2, gradient, kSize, kSize).maps,
+                         finish_maps(eigen_cam(seen.relu2, EigenSign::lapack), kSize, kSize)};
+    });
+    expect_fixture(maps[0], "grad_cam_smooth_" + head);
+    expect_fixture(maps[1], "eigen_cam_smooth");
   }
 }
 
