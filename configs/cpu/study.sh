@@ -2,10 +2,10 @@
 # The study in small, on two CPU cores: three networks (cross-entropy, SupCon, triplet) trained on CIFAR-10 by the
 # configurations beside this, their Grad-CAM and Eigen-CAM maps evaluated under both protocols, one page with all tables.
 # What is there already is not done again. Called by `./run study`.
-#   study.sh BIN DATA [OUTPUT] [SEEDS] [PAGE]
+#   study.sh BIN DATA [OUTPUT] [SEEDS] [PAGE] [IMAGES]
 set -euo pipefail
 bin=${1:?expected the folder of the programs} data=${2:?expected cifar-10-batches-bin}
-output=${3:-runs/study} seeds=${4:-0} page=${5:-$output/study.md} images=1000
+output=${3:-runs/study} seeds=${4:-0} page=${5:-$output/study.md} images=${6:-1000}
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 
 # number FILE KEY: the last value of KEY in a file of JSON
