@@ -1,13 +1,11 @@
 #include "apps/support/output_folder.h"
 
-#include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include "runtime/check.h"
+#include "runtime/io/file.h"
 
 namespace clx::app {
 
@@ -66,11 +64,11 @@ void make_output_folder(const fs::path& path) {
   }
   std::error_code error;
   if (!fs::is_directory(path, error)) give_up("it is not a folder");
-  std::string probe = (path / ".writable-XXXXXX.tmp").string();
-  const int file = mkstemps(probe.data(), 4);
-  if (file < 0) give_up(std::strerror(errno));
-  close(file);
-  unlink(probe.c_str());
+  try {
+    const io::AtomicFile never_committed(path / "writable");
+  } catch (const Error& e) {
+    give_up(e.what());
+  }
 }
 
 }  // namespace clx::app

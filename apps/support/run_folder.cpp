@@ -55,8 +55,7 @@ void remove_run(const fs::path& path) {
   });
 }
 
-// What AtomicFile and make_output_folder leave behind if the program is killed, be it before the run has its
-// first file.
+// What AtomicFile leaves behind if the program is killed, be it before the run has its first file.
 void remove_unfinished_files(const fs::path& path) {
   for (const fs::path& folder : {path, path / "checkpoints"})
     remove_if(folder, [](const fs::path& name) {

@@ -64,8 +64,7 @@ TEST_F(RunFolderTest, HasTheDocumentedFiles) {
 
 TEST_F(RunFolderTest, RemovesWhatAProgramLeftThatWasKilledAtItsStart) {
   fs::create_directories(root / "demo/seed3/checkpoints");
-  for (const char* left :
-       {".config.toml.1a2b.tmp", ".writable-abcdef.tmp", "checkpoints/.writable-abcdef.tmp"})
+  for (const char* left : {".config.toml.71-0.tmp", ".writable.71-1.tmp", "checkpoints/.writable.71-2.tmp"})
     write(root / "demo/seed3" / left, "");
   write(root / "demo/seed3/notes.tmp", "mine");
   make();
