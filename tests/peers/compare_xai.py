@@ -66,13 +66,14 @@ def random_weights(arch, classes, x, path):
 def cifar_case(name, a, work):
     mean, std = libraries.IMAGENET
     records = np.fromfile(a.data / "cifar-10-batches-bin" / "test_batch.bin", np.uint8).reshape(-1, 3073)
-    pixels = records[: a.images, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    x, y = normalized(pixels, mean, std), records[: a.images, 0].astype(np.int64)
+    images = a.images if name == "resnet20" else a.images18
+    pixels = records[:images, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    x, y = normalized(pixels, mean, std), records[:images, 0].astype(np.int64)
     if name == "resnet20":
         (weights,) = (a.data / "resnet20-cifar10").glob("*.safetensors")
     else:
         weights = random_weights(name, 10, x[:64], work / f"{name}.safetensors")
-    flags = ["--dataset", "cifar10", "--data-dir", a.data / "cifar-10-batches-bin", "--limit", a.images]
+    flags = ["--dataset", "cifar10", "--data-dir", a.data / "cifar-10-batches-bin", "--limit", images]
     flags += ["--mean", ",".join(map(str, mean)), "--std", ",".join(map(str, std))]
     return Case(name, name, 10, weights, flags, x, y, None, 32)
 
@@ -302,7 +303,8 @@ def main():
     parser.add_argument("--quantus6", help="interpreter of an environment with Quantus 0.6.0")
     parser.add_argument("--output", type=pathlib.Path, default="docs/benchmarks/xai-parity.md")
     parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--images", type=int, default=200, help="of CIFAR-10")
+    parser.add_argument("--images", type=int, default=200, help="of CIFAR-10, for ResNet-20")
+    parser.add_argument("--images18", type=int, default=200, help="of CIFAR-10, for ResNet-18: ten times slower")
     parser.add_argument("--photos", type=int, default=24)
     parser.add_argument("--photo-step", type=int, default=1792, help="pixels flipped at each step of photos")
     parser.add_argument("--work", type=pathlib.Path, help="folder to keep intermediate files in")
