@@ -54,7 +54,7 @@ std::string Probing::table() const {
   Table table({"", "accuracy", "mean max probability", "mean true-class probability"});
   for (const auto& [name, c] : {std::pair("train", &train), std::pair("test", &test)})
     table.row({name, percent(c->accuracy), cell(c->max_probability), cell(c->true_probability)});
-  text += "\n" + table.to_string();
+  text += fmt::format("\n{}", table.to_string());
   if (knn_accuracy)
     text += fmt::format("\n{} nearest neighbours: test accuracy {}\n", neighbours, percent(*knn_accuracy));
   return text;

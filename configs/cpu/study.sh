@@ -10,6 +10,10 @@ here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 
 # number FILE KEY: the last value of KEY in a file of JSON
 number() { sed -n "s/.*\"$2\": *\([-0-9.eE+]*\).*/\1/p" "$1" | tail -1; }
+# text FILE KEY: the last string of KEY in a file of JSON
+text() { sed -n "s/.*\"$2\": *\"\([^\"]*\)\".*/\1/p" "$1" | tail -1; }
+# versions FILE...: those of the programs that wrote these, each once
+versions() { for file in "$@"; do text "$file" version; done | sort -u | paste -sd, | sed 's/,/, /g'; }
 percent() { awk -v x="$1" 'BEGIN { printf "%.2f %%", 100 * x }'; }
 
 for loss in ce scl tl; do
@@ -30,6 +34,10 @@ done
   echo
   echo "Written by \`./run study\`: ResNet-20 on CIFAR-10, a few minutes of training each (\`configs/cpu\`), seeds $seeds; maps of the"
   echo "first $images test images. Figures to compare with each other, not with the paper's, whose networks train for days."
+  echo
+  echo "- machine: $(text "$output/ce/seed${seeds%%[,-]*}/env.json" device)"
+  echo "- trained by: clx-train $(versions "$output"/{ce,scl,tl}/seed*/env.json)"
+  echo "- evaluated by: clx-eval $(versions "$output"/{ce,scl,tl}/seed*/eval-*/summary.json)"
   echo
   echo '## Training'
   echo

@@ -304,7 +304,7 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, default="docs/benchmarks/xai-parity.md")
     parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--images", type=int, default=200, help="of CIFAR-10, for ResNet-20")
-    parser.add_argument("--images18", type=int, default=200, help="of CIFAR-10, for ResNet-18: ten times slower")
+    parser.add_argument("--images18", type=int, default=200, help="of CIFAR-10, for ResNet-18: 13 times the multiplications")
     parser.add_argument("--photos", type=int, default=24)
     parser.add_argument("--photo-step", type=int, default=1792, help="pixels flipped at each step of photos")
     parser.add_argument("--work", type=pathlib.Path, help="folder to keep intermediate files in")
