@@ -11,8 +11,8 @@
 #include "kernels/cuda/emulator/config.h"
 #include "kernels/softmax.h"
 #include "tests/kernels/device_array.h"
-#include "tests/kernels/emulated_numbers.h"
 #include "tests/kernels/instruction_checks.h"
+#include "tests/kernels/whole_numbers.h"
 
 namespace clx::kernels {
 namespace {

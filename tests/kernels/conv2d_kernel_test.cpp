@@ -6,14 +6,19 @@
 #include <string>
 
 #include "kernels/conv2d.h"
-#include "tests/kernels/emulated_numbers.h"
+#include "tests/kernels/convolved.h"
+#include "tests/kernels/whole_numbers.h"
 
 namespace clx::tests {
 namespace {
 
 using kernels::Conv2dEpilogue;
 using kernels::Conv2dShape;
+using kernels::for_each_product;
 using kernels::Math;
+using kernels::w_size;
+using kernels::x_size;
+using kernels::y_size;
 
 /// How products are formed: each a kernel family of its own.
 struct Precision {
@@ -30,34 +35,6 @@ std::string describe(const Conv2dShape& s, const Precision& precision) {
   text << precision.name << " x(" << s.N << "," << s.H << "," << s.W << "," << s.C << ") w(" << s.K << ","
        << s.R << "," << s.S << ") stride " << s.stride << " padding " << s.padding;
   return text.str();
-}
-
-/// Calls f(index in x, index in w, index in y) for every product of the convolution.
-template <class F>
-void for_each_product(const Conv2dShape& s, F&& f) {
-  for (int n = 0; n < s.N; ++n)
-    for (int p = 0; p < s.P(); ++p)
-      for (int q = 0; q < s.Q(); ++q)
-        for (int r = 0; r < s.R; ++r)
-          for (int t = 0; t < s.S; ++t) {
-            const int h = p * s.stride + r - s.padding, w = q * s.stride + t - s.padding;
-            if (h < 0 || h >= s.H || w < 0 || w >= s.W) continue;
-            const std::size_t x = ((std::size_t(n) * s.H + h) * s.W + w) * s.C;
-            const std::size_t y = ((std::size_t(n) * s.P() + p) * s.Q() + q) * s.K;
-            for (int k = 0; k < s.K; ++k)
-              for (int c = 0; c < s.C; ++c)
-                f(x + c, ((std::size_t(k) * s.R + r) * s.S + t) * s.C + c, y + k);
-          }
-}
-
-std::int64_t x_size(const Conv2dShape& s) {
-  return std::int64_t(s.N) * s.H * s.W * s.C;
-}
-std::int64_t w_size(const Conv2dShape& s) {
-  return std::int64_t(s.K) * s.R * s.S * s.C;
-}
-std::int64_t y_size(const Conv2dShape& s) {
-  return std::int64_t(s.N) * s.P() * s.Q() * s.K;
 }
 
 struct Epilogue {

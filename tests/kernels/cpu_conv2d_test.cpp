@@ -26,6 +26,11 @@ const Conv2dShape kConvolutions[] = {
     {5, 9, 8, 64, 70, 3, 3, 2, 1},   // whose weight gradient is a product for each tap, in f32 …
     {22, 7, 8, 80, 64, 3, 3, 2, 1},  // … and in bf16: more than one group of positions
     {1, 10, 9, 8, 16, 3, 3, 4, 0},   // pixels that no window covers
+    {1, 9, 10, 16, 3, 1, 1, 1, 0},   // pointwise, an odd number of filters …
+    {1, 12, 10, 3, 8, 1, 1, 2, 0},   // … and of channels
+    {1, 3, 1, 12, 13, 3, 3, 3, 1},   // narrower than the stride
+    {5, 5, 2, 8, 32, 5, 5, 3, 2},    // windows over both edges
+    {5, 3, 5, 5, 32, 4, 4, 4, 3},    // windows mostly in the padding
 };
 
 TEST(CpuConv2d, IsExactOnSmallIntegers) {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "kernels/matmul.h"
-#include "tests/kernels/emulated_numbers.h"
+#include "tests/kernels/whole_numbers.h"
 
 namespace clx::tests {
 namespace {

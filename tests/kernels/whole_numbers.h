@@ -1,4 +1,4 @@
-// Arrays of small whole numbers in the emulator's memory: products of them have exact sums, so kernels are
+// Arrays of small whole numbers in a backend's memory: products of them have exact sums, so kernels are
 // compared with integer loops for equality.
 #pragma once
 
@@ -26,47 +26,50 @@ inline Integers random_integers(std::mt19937& random, std::int64_t size, int lar
   return values;
 }
 
-/// The emulator's tag with scratch of its own.
-class EmulatedDevice {
+/// A backend's tag with scratch of its own.
+template <class Backend>
+class WithScratch {
  public:
-  const Emulated& operator()() {
+  const Backend& operator()() {
     scratch_.reset();
     return tag_;
   }
 
  private:
-  Workspace scratch_{[](std::size_t bytes) { return kernels::allocate(Emulated{}, bytes); },
-                     [](void* p) { kernels::release(Emulated{}, p); }};
-  Emulated tag_{&scratch_};
+  Workspace scratch_{[](std::size_t bytes) { return kernels::allocate(Backend{}, bytes); },
+                     [](void* p) { kernels::release(Backend{}, p); }};
+  Backend tag_{&scratch_};
 };
+using EmulatedDevice = WithScratch<Emulated>;
 
 /// `size` elements of f32 or bf16, `offset` elements past an aligned address, between guards of sevens.
-class EmulatedArray {
+template <class Backend>
+class GuardedArray {
  public:
-  EmulatedArray(std::int64_t size, DType dtype, int offset = 0)
+  GuardedArray(std::int64_t size, DType dtype, int offset = 0)
       : size_(static_cast<std::size_t>(size)),
         first_(kGuard + static_cast<std::size_t>(offset)),
         dtype_(dtype),
-        memory_(static_cast<std::byte*>(kernels::allocate(Emulated{}, bytes()))) {
+        memory_(static_cast<std::byte*>(kernels::allocate(Backend{}, bytes()))) {
     std::vector<float> values(first_ + size_ + kGuard, 7.f);
     write(values);
   }
   template <class Number>
-  EmulatedArray(const std::vector<Number>& numbers, DType dtype, int offset = 0)
-      : EmulatedArray(static_cast<std::int64_t>(numbers.size()), dtype, offset) {
+  GuardedArray(const std::vector<Number>& numbers, DType dtype, int offset = 0)
+      : GuardedArray(static_cast<std::int64_t>(numbers.size()), dtype, offset) {
     std::vector<float> values(first_ + size_ + kGuard, 7.f);
     for (std::size_t i = 0; i < size_; ++i)
       values[first_ + i] = static_cast<float>(numbers[i]);
     write(values);
   }
-  EmulatedArray(EmulatedArray&& other) noexcept
+  GuardedArray(GuardedArray&& other) noexcept
       : size_(other.size_),
         first_(other.first_),
         dtype_(other.dtype_),
         memory_(std::exchange(other.memory_, nullptr)) {}
-  EmulatedArray& operator=(EmulatedArray&&) = delete;
-  ~EmulatedArray() {
-    if (memory_ != nullptr) kernels::release(Emulated{}, memory_);
+  GuardedArray& operator=(GuardedArray&&) = delete;
+  ~GuardedArray() {
+    if (memory_ != nullptr) kernels::release(Backend{}, memory_);
   }
 
   void* data() const { return memory_ + first_ * size_of(dtype_); }
@@ -94,19 +97,19 @@ class EmulatedArray {
   static constexpr std::size_t kGuard = 64;
   std::size_t bytes() const { return (first_ + size_ + kGuard) * size_of(dtype_); }
   void write(const std::vector<float>& values) {
-    if (dtype_ == DType::f32) return kernels::copy_from_host(Emulated{}, bytes(), values.data(), memory_);
+    if (dtype_ == DType::f32) return kernels::copy_from_host(Backend{}, bytes(), values.data(), memory_);
     std::vector<bf16> rounded;
     for (const float value : values)
       rounded.emplace_back(value);
-    kernels::copy_from_host(Emulated{}, bytes(), rounded.data(), memory_);
+    kernels::copy_from_host(Backend{}, bytes(), rounded.data(), memory_);
   }
   std::vector<float> read() const {
     std::vector<float> values(first_ + size_ + kGuard);
     if (dtype_ == DType::f32) {
-      kernels::copy_to_host(Emulated{}, bytes(), memory_, values.data());
+      kernels::copy_to_host(Backend{}, bytes(), memory_, values.data());
     } else {
       std::vector<bf16> rounded(values.size());
-      kernels::copy_to_host(Emulated{}, bytes(), memory_, rounded.data());
+      kernels::copy_to_host(Backend{}, bytes(), memory_, rounded.data());
       for (std::size_t i = 0; i < values.size(); ++i)
         values[i] = static_cast<float>(rounded[i]);
     }
@@ -117,6 +120,7 @@ class EmulatedArray {
   DType dtype_;
   std::byte* memory_;
 };
+using EmulatedArray = GuardedArray<Emulated>;
 
 /// What a kernel stores of an exact result.
 inline float stored(std::int64_t exact, DType dtype) {
@@ -125,7 +129,8 @@ inline float stored(std::int64_t exact, DType dtype) {
 }
 
 /// The first place where `got` differs from the exact results or a guard is broken; "" if none.
-inline std::string difference(const EmulatedArray& got, const Integers& exact) {
+template <class Backend>
+std::string difference(const GuardedArray<Backend>& got, const Integers& exact) {
   const std::vector<float> values = got.values();
   for (std::size_t i = 0; i < exact.size(); ++i) {
     const float expected = stored(exact[i], got.view().dtype);
