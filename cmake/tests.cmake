@@ -49,6 +49,20 @@ if(TARGET test_kernels AND TARGET clx_cuda_kernels)
   target_sources(test_kernels PRIVATE $<TARGET_OBJECTS:clx_cuda_kernels> $<TARGET_OBJECTS:test_cuda_kernels>)
 endif()
 
+# What the tests open in the place of NVIDIA's libraries.
+if(TARGET test_kernels AND CLX_WITH_CUDA)
+  foreach(library cudnn cublasLt)
+    find_file(CLX_HEADER_${library} ${library}.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+    if(CLX_HEADER_${library})
+      add_library(clx_fake_${library} MODULE tests/kernels/fake_${library}.cpp)
+      target_include_directories(clx_fake_${library} PRIVATE ${PROJECT_SOURCE_DIR} ${CUDAToolkit_INCLUDE_DIRS})
+      set_target_properties(clx_fake_${library} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+      clx_warnings(clx_fake_${library})
+      add_dependencies(test_kernels clx_fake_${library})
+    endif()
+  endforeach()
+endif()
+
 # The kernels again, with other orders of threads and of asynchronous copies.
 if(TARGET test_kernels)
   set(few CLX_FUZZ=0.1)  # random shapes: the first of those of the first run

@@ -76,4 +76,8 @@ void conv2d_backward_weight(const Cpu&, const Conv2dShape&, Math, ConstView x, C
 void conv2d_backward_weight(const Cuda&, const Conv2dShape&, Math, ConstView x, ConstView dy, float* dw);
 void conv2d_backward_weight(const Emulated&, const Conv2dShape&, Math, ConstView x, ConstView dy, float* dw);
 
+/// Opens cuDNN, which Conv2dAlgorithm::cudnn needs, if it is not open. In builds with nvcc.
+/// Throws    std::runtime_error that says where it was looked for
+void require_cudnn();
+
 }  // namespace clx::kernels

@@ -39,6 +39,9 @@ void zero(const Emulated&, std::size_t bytes, void* to);
 /// The number of CUDA devices, 0 where there is no driver; never throws.
 int cuda_device_count() noexcept;
 
+/// Makes device `index` the one that this thread's launches and libraries go to.
+void use_cuda_device(int index);
+
 /// Makes a stream of device `index` that is not ordered with the default stream.
 CUstream_st* make_cuda_stream(int index);
 

@@ -44,6 +44,7 @@ CUstream_st* cuda_stream(int index) {
 }
 
 Cuda cuda_backend(int index) {
+  kernels::use_cuda_device(index);
   thread_local std::map<int, std::unique_ptr<Workspace>> scratches;
   std::unique_ptr<Workspace>& scratch = scratches[index];
   if (!scratch) scratch = make_workspace({DeviceKind::cuda, index});

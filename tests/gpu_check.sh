@@ -132,10 +132,15 @@ side_by_side() {
   printf '`clx-train %s --arch resnet20 --epochs %s`, then `clx-eval --limit 200`, f32\n\n' "${set[*]}" $epochs
   echo '| | training loss | test accuracy | s an epoch | pixel flipping AUC, Grad-CAM | complexity |'
   echo '|---|---:|---:|---:|---:|---:|'
-  for where in cpu "$device"; do
-    local out=$state/run-$where
-    "$bin/clx-train" "${set[@]}" --arch resnet20 --epochs $epochs --device "$where" --output-dir "$out" --overwrite --quiet >&2 || return
-    "$bin/clx-eval" --run "$out" --limit 200 --device "$where" --output-dir "$out/eval" --overwrite --quiet >&2 || return
+  local runs=(cpu "$device") how
+  [[ $device != cuda ]] || runs+=('cuda by cuDNN and cuBLAS')
+  for where in "${runs[@]}"; do
+    local out=$state/run-${where// /-}
+    how=(--device "${where%% *}")
+    [[ $where != *cuDNN* ]] || how+=(--conv cudnn --matmul cublas)
+    "$bin/clx-train" "${set[@]}" --arch resnet20 --epochs $epochs "${how[@]}" --output-dir "$out" --overwrite --quiet >&2 ||
+      { [[ $where == *cuDNN* ]] && echo "| $where | failed |" && continue; return 1; }
+    "$bin/clx-eval" --run "$out" --limit 200 "${how[@]}" --output-dir "$out/eval" --overwrite --quiet >&2 || return
     local m=$out/seed0/metrics.jsonl s=$out/eval/summary.json
     printf '| %s | %s | %s | %s | %s | %s |\n' "$where" "$(value "$m" train_loss)" "$(value "$m" test_accuracy)" \
       "$(value "$out/seed0/timings.jsonl" seconds)" "$(grep -A2 '"GradCAM_PF_AUC"' "$s" | sed -n 's/.*"mean": *\([-0-9.eE+]*\).*/\1/p')" \

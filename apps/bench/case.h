@@ -27,6 +27,7 @@ struct Case {
   double flops = 0, bytes = 0;  // of one execution; every operand moves once, intermediate results never
   double images = 0;            // of one execution; 0 where they are no measure
   std::function<Workload()> prepare;
+  std::string library{};  // the row before that has the same computed by NVIDIA's library; "" if none has
 };
 
 /// Sizes are those of the networks that we train; a few numbers of each on the emulator.

@@ -3,6 +3,7 @@
 
 #include "apps/bench/case.h"
 #include "apps/bench/expect.h"
+#include "apps/bench/libraries.h"
 #include "runtime/autograd.h"
 #include "runtime/check.h"
 #include "runtime/ops/conv2d.h"
@@ -16,7 +17,6 @@ struct Size {
 
   int padding() const { return static_cast<int>(R / 2); }
   std::int64_t P() const { return (H + 2 * padding() - R) / stride + 1; }
-  Conv2dOptions options() const { return {.stride = stride, .padding = padding()}; }
   double flops() const { return 2.0 * static_cast<double>(N * P() * P() * K * R * R * C); }
   double bytes(DType dtype) const {
     return static_cast<double>(
@@ -31,13 +31,19 @@ struct Size {
 // The operands on the device.
 struct Operands {
   Size s;
+  Conv2dAlgorithm algorithm;
   Tensor x, w, dy;
 
-  Operands(const Size& size, Device device, DType dtype)
+  Operands(const Size& size, Conv2dAlgorithm algorithm_, Device device, DType dtype)
       : s(size),
+        algorithm(algorithm_),
         x(random_tensor({s.N, s.H, s.H, s.C}, device, dtype, 1)),
         w(random_tensor({s.K, s.R, s.R, s.C}, device, DType::f32, 2)),
         dy(random_tensor({s.N, s.P(), s.P(), s.K}, device, dtype, 3)) {}
+
+  Conv2dOptions options() const {
+    return {.stride = s.stride, .padding = s.padding(), .algorithm = algorithm};
+  }
 };
 
 // The same as doubles, with the sum that each result is.
@@ -108,12 +114,14 @@ using DirectSum = Sum (Direct::*)(std::int64_t) const;
 void check(const char* what, const Tensor& result, const Operands& operands, DirectSum expected) {
   const Direct direct(operands);
   const std::vector<double> got = values(result);
+  // cuDNN rounds every result to the operands' type.
+  const DType rounded = operands.algorithm == Conv2dAlgorithm::cudnn ? operands.x.dtype() : result.dtype();
   for (const std::int64_t i : some_of(result.size()))
-    expect_close(what, i, got[static_cast<std::size_t>(i)], (direct.*expected)(i), result.dtype());
+    expect_close(what, i, got[static_cast<std::size_t>(i)], (direct.*expected)(i), rounded);
 }
 
 Workload forward(const Operands& o) {
-  const auto run = [o] { return conv2d(o.x, o.w, o.s.options()); };
+  const auto run = [o] { return conv2d(o.x, o.w, o.options()); };
   return {run, [o, run] { check("y", run(), o, &Direct::y); }};
 }
 
@@ -121,7 +129,7 @@ Workload forward(const Operands& o) {
 Workload backward(Operands o, bool of_data) {
   Tensor& operand = of_data ? o.x : o.w;
   operand.require_grad();
-  const Tensor y = conv2d(o.x, o.w, o.s.options());
+  const Tensor y = conv2d(o.x, o.w, o.options());
   const auto run = [o, y, leaf = operand] { return grad(y, {leaf}, {.dy = o.dy, .keep_graph = true})[0]; };
   return {run,
           [o, run, of_data] { check(of_data ? "dx" : "dw", run(), o, of_data ? &Direct::dx : &Direct::dw); }};
@@ -135,15 +143,26 @@ std::vector<Case> convolution_cases(Device device) {
                              {64, 512, 4, 512, 3},    {64, 256, 8, 512, 1, 2}, {8, 64, 56, 256, 1},
                              {8, 1024, 14, 256, 1}};
   if (device.kind == DeviceKind::emulated) sizes = {{1, 16, 8, 16, 3}, {1, 8, 9, 16, 3, 2}};
+  const bool beside_cudnn = has_cudnn(device);
   std::vector<Case> cases;
   const auto add = [&](const char* what, const Size& size, DType dtype,
                        std::function<Workload(Operands)> make) {
-    cases.push_back({.name = fmt::format("{}/{}/{}_{}", what, concat(device), size.name(), name_of(dtype)),
-                     .bound = Bound::arithmetic,
-                     .dtype = dtype,
-                     .flops = size.flops(),
-                     .bytes = size.bytes(dtype),
-                     .prepare = [=] { return make(Operands(size, device, dtype)); }});
+    const auto by = [&](Conv2dAlgorithm algorithm) {
+      return Case{.name = fmt::format("{}/{}/{}_{}", what, concat(device), size.name(), name_of(dtype)),
+                  .bound = Bound::arithmetic,
+                  .dtype = dtype,
+                  .flops = size.flops(),
+                  .bytes = size.bytes(dtype),
+                  .prepare = [=] { return make(Operands(size, algorithm, device, dtype)); }};
+    };
+    Case ours = by(Conv2dAlgorithm::automatic);
+    if (beside_cudnn) {
+      Case theirs = by(Conv2dAlgorithm::cudnn);
+      theirs.name += "/cudnn";
+      ours.library = theirs.name;
+      cases.push_back(std::move(theirs));
+    }
+    cases.push_back(std::move(ours));
   };
   for (const DType dtype : {DType::f32, DType::bf16})
     for (const Size& size : sizes) {

@@ -166,7 +166,8 @@ int measure(const Settings& s, const std::vector<Case>& cases, Device device) {
       timing(state, i);
     })->UseRealTime();
   }
-  Report report(std::cout, width);
+  const bool libraries = std::ranges::any_of(cases, [](const Case& c) { return !c.library.empty(); });
+  Report report(std::cout, width, libraries);
   MarkdownReporter reporter(cases, device, s.repetitions, timing, &report);
   benchmark::RunSpecifiedBenchmarks(&reporter);
   if (!s.markdown.empty()) io::write_file(s.markdown, report.text().data(), report.text().size());
@@ -197,7 +198,7 @@ int main_of_bench(int argc, char** argv) {
   options.add("device", &s.compute.device,
               "auto (a GPU if there is one), cpu, cuda, cuda:N, or emulated (tiny sizes)");
   options.add("threads", &s.compute.threads, "CPU threads; 0: all cores").range(0, 4096);
-  add_conv_option(options, &s.compute);
+  add_algorithm_options(options, &s.compute);
   if (const auto code = options.parse(argc, argv)) return *code;
   const Device device = start_compute(s.compute);
   std::vector<Case> cases = all_cases(device, s.image_folder);

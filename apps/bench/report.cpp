@@ -69,28 +69,40 @@ void Report::begin(Device device, const Peaks& peaks, int repetitions) {
                   "beat that. Memory is\n"
                   "the most that one execution takes beside its operands for results and scratch, without "
                   "that of other\n"
-                  "libraries. Every result was checked before it was timed.\n\n",
+                  "libraries. Every result was checked before it was timed.{}\n\n",
                   describe(device), load(), version(), build_description(), fmt::gmtime(std::time(nullptr)),
                   with_unit(peaks.product_f32, "FLOP/s"), with_unit(peaks.product_bf16, "FLOP/s"),
-                  with_unit(peaks.copy, "B/s"), repetitions));
-  write(fmt::format("| {:<{}} | {:>8} | {:>6} | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} | {:>8} |\n", "what",
-                    width_, "median", "spread", "FLOP", "bytes", "rate", "of peak", "memory", "images/s"));
-  write(fmt::format("|:{:-<{}}-|{:->9}:|{:->7}:|{:->11}:|{:->9}:|{:->13}:|{:->18}:|{:->9}:|{:->9}:|\n", "",
-                    width_, "", "", "", "", "", "", "", ""));
+                  with_unit(peaks.copy, "B/s"), repetitions,
+                  libraries_ ? " The library's speed is 1 in the column beside it." : ""));
+  write(fmt::format("| {:<{}} | {:>8} | {:>6} | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} | {:>8} |{}\n",
+                    "what", width_, "median", "spread", "FLOP", "bytes", "rate", "of peak", "memory",
+                    "images/s", libraries_ ? " of library |" : ""));
+  write(fmt::format("|:{:-<{}}-|{:->9}:|{:->7}:|{:->11}:|{:->9}:|{:->13}:|{:->18}:|{:->9}:|{:->9}:|{}\n", "",
+                    width_, "", "", "", "", "", "", "", "", libraries_ ? "-----------:|" : ""));
+}
+
+// The last cell of a row that is measured.
+std::string Report::beside_library(const Case& c) const {
+  if (!libraries_) return "";
+  const auto theirs = seconds_.find(c.library);
+  return fmt::format(" {:>10} |", theirs == seconds_.end()
+                                      ? ""
+                                      : fmt::format("{:.2f}", theirs->second / seconds_.at(c.name)));
 }
 
 void Report::row(const Case& c, std::vector<double> seconds, std::size_t memory) {
   std::ranges::sort(seconds);
   const double time = median(seconds);
+  seconds_[c.name] = time;
   const bool arithmetic = c.bound == Bound::arithmetic;
   const double rate = (arithmetic ? c.flops : c.bytes) / time;
-  write(fmt::format("| {:<{}} | {:>8} | {:>4.0f} % | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} | {:>8} |\n",
+  write(fmt::format("| {:<{}} | {:>8} | {:>4.0f} % | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} | {:>8} |{}\n",
                     c.name, width_, with_unit(time, "s"), 100 * (seconds.back() - seconds.front()) / time,
                     with_unit(c.flops, "FLOP"), with_unit(c.bytes, "B"),
                     with_unit(rate, arithmetic ? "FLOP/s" : "B/s"),
                     fmt::format("{:.0f} % of {}", 100 * rate / peaks_.of(c), arithmetic ? "product" : "copy"),
                     with_unit(static_cast<double>(memory), "B"),
-                    c.images > 0 ? fmt::format("{:.0f}", c.images / time) : ""));
+                    c.images > 0 ? fmt::format("{:.0f}", c.images / time) : "", beside_library(c)));
 }
 
 void Report::wrong(const Case& c, const std::string& error) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <iosfwd>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,10 @@ namespace clx::app {
 
 class Report {
  public:
-  /// Rows also go to `out` as they come; `width` is that of the longest name.
-  Report(std::ostream& out, std::size_t width) : out_(out), width_(width) {}
+  /// Rows also go to `out` as they come; `width` is that of the longest name. `libraries`: some rows have a
+  /// library's beside them.
+  Report(std::ostream& out, std::size_t width, bool libraries)
+      : out_(out), width_(width), libraries_(libraries) {}
 
   /// What was measured where, and the head of the table.
   void begin(Device device, const Peaks& peaks, int repetitions);
@@ -28,9 +31,12 @@ class Report {
 
  private:
   void write(const std::string& text);
+  std::string beside_library(const Case& measured) const;
 
   std::ostream& out_;
   std::size_t width_;
+  bool libraries_;
+  std::map<std::string, double> seconds_;  // of a row's execution
   Peaks peaks_;
   std::string text_;
   int wrong_rows_ = 0;

@@ -44,26 +44,38 @@ void add_compute_options(Options& options, ComputeOptions* compute) {
               {{"f32", nn::Precision::f32}, {"tf32", nn::Precision::tf32}, {"bf16", nn::Precision::bf16}},
               "activations and convolutions; weights and losses are f32 always");
   options.add("threads", &compute->threads, "CPU threads; 0: all cores").range(0, 4096);
-  add_conv_option(options, compute);
+  add_algorithm_options(options, compute);
 }
 
-void add_conv_option(Options& options, ComputeOptions* compute) {
-  options.add("conv", &compute->conv,
-              {{"auto", Conv2dAlgorithm::automatic},
-               {"direct", Conv2dAlgorithm::direct},
-               {"winograd", Conv2dAlgorithm::winograd}},
-              "f32 3×3 convolutions on a CPU: direct sums, Winograd's algorithm, or what is faster");
+void add_algorithm_options(Options& options, ComputeOptions* compute) {
+  options.add(
+      "conv", &compute->conv,
+      {{"auto", Conv2dAlgorithm::automatic},
+       {"direct", Conv2dAlgorithm::direct},
+       {"winograd", Conv2dAlgorithm::winograd},
+       {"custom", Conv2dAlgorithm::custom},
+       {"cudnn", Conv2dAlgorithm::cudnn}},
+      "convolutions; on a CPU (3×3, f32) direct sums, Winograd's algorithm, or what a fixed table says is "
+      "faster; on a GPU our kernels (custom, also what auto is) or cuDNN");
+  options.add("matmul", &compute->matmul,
+              {{"auto", MatmulAlgorithm::automatic},
+               {"custom", MatmulAlgorithm::custom},
+               {"cublas", MatmulAlgorithm::cublas}},
+              "matrix products on a GPU: our kernels (custom, also what auto is) or cuBLAS");
 }
 
 Device start_compute(const ComputeOptions& compute) {
   if (compute.threads > 0) set_threads(compute.threads);
-  set_conv2d_algorithm(compute.conv);
   Device device;
   try {
     device = parse_device(compute.device);
-  } catch (const Error& e) {
+    require_conv2d_algorithm(compute.conv, device);
+    require_matmul_algorithm(compute.matmul, device);
+  } catch (const std::runtime_error& e) {
     throw UsageError(e.what());
   }
+  set_conv2d_algorithm(compute.conv);
+  set_matmul_algorithm(compute.matmul);
   if (device.kind == DeviceKind::emulated)
     std::cerr << "note: the emulator runs CUDA kernels thread by thread; it is thousands of times slower "
                  "than a GPU\n";

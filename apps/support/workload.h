@@ -12,6 +12,7 @@
 #include "nn/data/dataset.h"
 #include "nn/models/resnet.h"
 #include "runtime/ops/conv2d.h"
+#include "runtime/ops/linear.h"
 
 namespace clx::app {
 
@@ -21,16 +22,19 @@ struct ComputeOptions {
   nn::Precision precision = nn::Precision::f32;
   int threads = 0;  // 0: all cores
   Conv2dAlgorithm conv = Conv2dAlgorithm::automatic;
+  MatmulAlgorithm matmul = MatmulAlgorithm::automatic;
 };
 
-/// Declares --device, --precision, --threads, --conv in the group "Computation".
+/// Declares --device, --precision, --threads, --conv, --matmul in the group "Computation".
 void add_compute_options(Options& options, ComputeOptions* compute);
 
-/// Declares --conv in the current group, as add_compute_options does.
-void add_conv_option(Options& options, ComputeOptions* compute);
+/// Declares --conv and --matmul in the current group, as add_compute_options does.
+void add_algorithm_options(Options& options, ComputeOptions* compute);
 
-/// Sets the number of threads and the convolution's algorithm and returns the device; says on stderr when it
-/// is the (slow) emulator.
+/// Sets the number of threads and the algorithms and returns the device; says on stderr when it is the (slow)
+/// emulator.
+/// Throws    UsageError if there is no such device, it has no such algorithm, or the algorithm's library is
+///           missing
 Device start_compute(const ComputeOptions& compute);
 
 /// "cpu, 2 threads, AMD EPYC".

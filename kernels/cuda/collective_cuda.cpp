@@ -7,13 +7,13 @@
 #include <string>
 
 #include "kernels/collective.h"
+#include "kernels/cuda/library.h"
 
 #if __has_include(<nccl.h>)
 
 #include <algorithm>
 #include <cstring>
 #include <cuda_runtime.h>
-#include <dlfcn.h>
 #include <nccl.h>
 
 namespace clx::kernels {
@@ -44,26 +44,21 @@ class Nccl {
   }
 
  private:
-  Nccl() : library_(::dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL)) {
-    if (!library_)
-      throw std::runtime_error(
-          "several GPUs need the library NCCL (libnccl.so.2), which was not found; --processes 1 works "
-          "without");
-    find("ncclGetErrorString", &get_error_string);
-    find("ncclGetUniqueId", &get_unique_id);
-    find("ncclCommInitRank", &comm_init_rank);
-    find("ncclCommDestroy", &comm_destroy);
-    find("ncclSend", &send);
-    find("ncclRecv", &recv);
-    find("ncclGroupStart", &group_start);
-    find("ncclGroupEnd", &group_end);
+  Nccl() {
+    const Library library({.name = "NCCL",
+                           .file = "libnccl.so.2",
+                           .variable = "CLX_NCCL",
+                           .folders = {"nvidia/nccl/lib"},
+                           .otherwise = "--processes 1 works without"});
+    library.find("ncclGetErrorString", &get_error_string);
+    library.find("ncclGetUniqueId", &get_unique_id);
+    library.find("ncclCommInitRank", &comm_init_rank);
+    library.find("ncclCommDestroy", &comm_destroy);
+    library.find("ncclSend", &send);
+    library.find("ncclRecv", &recv);
+    library.find("ncclGroupStart", &group_start);
+    library.find("ncclGroupEnd", &group_end);
   }
-  template <class F>
-  void find(const char* name, F* function) {
-    *function = reinterpret_cast<F>(::dlsym(library_, name));
-    if (!*function) throw std::runtime_error(std::string("NCCL: ") + name + " was not found");
-  }
-  void* library_;
 };
 
 // The group's communicator, made at the first use: rank 0 names it, shared memory carries the name.

@@ -1,6 +1,7 @@
 // What: the convolution y, its data gradient dx and its weight gradient dw (formulas: conv2d_operands.cuh)
 //   as products of a matrix of patches that is never stored. This file: which kernel runs, and the kernels
-//   for exact f32; bf16 and tf32 run on the tensor cores.
+//   for exact f32; bf16 and tf32 run on the tensor cores. cuDNN, where it is chosen, has the epilogue in a
+//   pass of its own: one thread per result.
 // Who: the grid covers the result with tiles of 64×64 or 128×128, filters (or channels) fastest, so that
 //   neighbouring blocks share patches; a block of 256 threads walks over k in steps of 16; a thread owns 4×4
 //   or 8×8 results. dx: blockIdx.z is a phase (h mod stride, w mod stride). dw: blockIdx.z is a run of
@@ -15,6 +16,7 @@
 
 #include "kernels/cuda/conv2d_operands.cuh"
 #include "kernels/cuda/conv2d_tensor_core.h"
+#include "kernels/cuda/cudnn.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/sum_runs.cuh"
 #include "kernels/cuda/tile_f32.cuh"
@@ -46,6 +48,19 @@ __global__ void __launch_bounds__(kTileThreads)
   multiply_tile_f32<T>(product.a, product.b, m0, n0, begin, end, product.store(blockIdx.z));
 }
 
+constexpr int kEpilogueThreads = 256;
+
+template <class T>
+__global__ void __launch_bounds__(kEpilogueThreads)
+    epilogue_kernel(std::int64_t n, int K, const float* bias, const T* residual, bool relu, T* y) {
+  const std::int64_t i = std::int64_t(blockIdx.x) * kEpilogueThreads + threadIdx.x;
+  if (i >= n) return;
+  float v = static_cast<float>(y[i]);
+  if (bias != nullptr) v += bias[i % K];
+  if (residual != nullptr) v += static_cast<float>(residual[i]);
+  y[i] = T(relu && v < 0.f ? 0.f : v);  // a NaN stays one
+}
+
 /// Calls f with 8 (tiles of 128×128) if `large`, else with 4 (64×64). The choice changes no bit of a result:
 /// each is a sum in the order of k.
 template <class F>
@@ -73,6 +88,11 @@ void conv2d_forward(const Gpu& gpu,
                     const Conv2dEpilogue& epilogue,
                     View y,
                     const void*) {
+  if (s.algorithm == Conv2dAlgorithm::cudnn) {
+    cudnn_forward(gpu, s, math, x, w, y);
+    conv2d_epilogue(gpu, s, epilogue, y);
+    return;
+  }
   if (on_tensor_cores(x.dtype, math)) return conv2d_forward_tensor_core(gpu, s, x, w, epilogue, y);
   const auto product = forward_product<float>(s, x, w, epilogue, y);
   const std::int64_t M = product.M(), N = product.N();
@@ -89,8 +109,19 @@ std::size_t conv2d_prepared_bytes(const Gpu&, const Conv2dShape&, DType) {
 }
 void conv2d_prepare(const Gpu&, const Conv2dShape&, ConstView, void*) {}
 
+void conv2d_epilogue(const Gpu& gpu, const Conv2dShape& s, const Conv2dEpilogue& epilogue, View y) {
+  if (epilogue.bias == nullptr && !epilogue.residual && !epilogue.relu) return;
+  const std::int64_t n = std::int64_t(s.N) * s.P() * s.Q() * s.K;
+  with_float_type(y.dtype, [&](auto element) {
+    using T = decltype(element);
+    launch(epilogue_kernel<T>, dim3(ceil_div(n, kEpilogueThreads)), kEpilogueThreads, 0, gpu, n, s.K,
+           epilogue.bias, epilogue.residual.as<T>(), epilogue.relu, y.as<T>());
+  });
+}
+
 void conv2d_backward_data(
     const Gpu& gpu, const Conv2dShape& s, Math math, ConstView dy, ConstView w, View dx) {
+  if (s.algorithm == Conv2dAlgorithm::cudnn) return cudnn_backward_data(gpu, s, math, dy, w, dx);
   if (on_tensor_cores(dy.dtype, math)) return conv2d_backward_data_tensor_core(gpu, s, dy, w, dx);
   for_each_phases<float>(s, dy, w, dx, [&](const Phases<float>& phases) {
     const std::int64_t M = phases.M, N = s.C;
@@ -104,6 +135,7 @@ void conv2d_backward_data(
 
 void conv2d_backward_weight(
     const Gpu& gpu, const Conv2dShape& s, Math math, ConstView x, ConstView dy, float* dw) {
+  if (s.algorithm == Conv2dAlgorithm::cudnn) return cudnn_backward_weight(gpu, s, math, x, dy, dw);
   if (on_tensor_cores(x.dtype, math)) return conv2d_backward_weight_tensor_core(gpu, s, x, dy, dw);
   auto product = weight_product<float>(s, x, dy);
   const std::int64_t M = product.M(), N = product.N();

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cuda/cublas.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/tile_f32.cuh"
 #include "kernels/cuda/tile_tensor_core.cuh"
@@ -68,6 +69,7 @@ void with_matrix(ConstView matrix, bool inner_contiguous, int outer, int inner, 
 
 void matmul(
     const Gpu& gpu, const MatmulShape& s, Math math, ConstView A, ConstView B, const float* bias, float* C) {
+  if (s.algorithm == MatmulAlgorithm::cublas) return cublas_matmul(gpu, s, math, A, B, bias, C);
   const StoreMatrix store{C, s.M, s.N, bias};
   const int n_tiles = static_cast<int>(ceil_div(s.N, kTile));
   const dim3 grid(count_tiles(s.M, s.N, kTile, kTile));

@@ -18,7 +18,7 @@ void check(cudaError_t status, const char* what) {
 
 void* allocate(const Cuda& backend, std::size_t bytes) {
   void* p = nullptr;
-  check(cudaSetDevice(backend.index), "cudaSetDevice");
+  use_cuda_device(backend.index);
   check(cudaMalloc(&p, bytes ? bytes : 1), "cudaMalloc");
   return p;
 }
@@ -50,9 +50,13 @@ int cuda_device_count() noexcept {
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
+void use_cuda_device(int index) {
+  check(cudaSetDevice(index), "cudaSetDevice");
+}
+
 CUstream_st* make_cuda_stream(int index) {
   cudaStream_t stream = nullptr;
-  check(cudaSetDevice(index), "cudaSetDevice");
+  use_cuda_device(index);
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
   return stream;
 }

@@ -16,6 +16,37 @@ std::atomic<Conv2dAlgorithm>& chosen_algorithm() {
   return algorithm;
 }
 
+const char* algorithms_of(Device device) {
+  switch (device.kind) {
+    case DeviceKind::cuda:
+      return "auto, custom or cudnn";
+    case DeviceKind::emulated:
+      return "auto or custom";
+    default:
+      return "auto, direct or winograd";
+  }
+}
+
+bool known_on(Device device, Conv2dAlgorithm algorithm) {
+  switch (algorithm) {
+    case Conv2dAlgorithm::direct:
+    case Conv2dAlgorithm::winograd:
+      return device.kind == DeviceKind::cpu;
+    case Conv2dAlgorithm::custom:
+      return device.kind != DeviceKind::cpu;
+    case Conv2dAlgorithm::cudnn:
+      return device.kind == DeviceKind::cuda;
+    default:
+      return true;
+  }
+}
+
+void require_known(Conv2dAlgorithm algorithm, Device device) {
+  constexpr const char* kNames[] = {"auto", "direct", "winograd", "custom", "cudnn"};
+  CLX_CHECK(known_on(device, algorithm), "conv: expected ", algorithms_of(device), " on ", device, ", got ",
+            kNames[static_cast<std::size_t>(algorithm)]);
+}
+
 kernels::Conv2dShape shape_of(const Tensor& x, const Tensor& w, const Conv2dOptions& options) {
   require_floating("conv2d", "x", x);
   CLX_CHECK(w.defined() && w.dtype() == DType::f32, "conv2d: expected f32 filters");
@@ -29,7 +60,10 @@ kernels::Conv2dShape shape_of(const Tensor& x, const Tensor& w, const Conv2dOpti
   const auto extent = [&](const Tensor& t, int i) { return static_cast<int>(t.dim(i)); };
   kernels::Conv2dShape s{extent(x, 0), extent(x, 1), extent(x, 2),   extent(x, 3),    extent(w, 0),
                          extent(w, 1), extent(w, 2), options.stride, options.padding, options.algorithm};
-  if (s.algorithm == Conv2dAlgorithm::automatic) s.algorithm = chosen_algorithm();
+  if (const Conv2dAlgorithm chosen = chosen_algorithm();
+      s.algorithm == Conv2dAlgorithm::automatic && known_on(x.device(), chosen))
+    s.algorithm = chosen;
+  require_known(s.algorithm, x.device());
   CLX_CHECK(s.H + 2 * s.padding >= s.R && s.W + 2 * s.padding >= s.S,
             "conv2d: expected an image of at least ", s.R, "×", s.S, " with its padding, got ",
             s.H + 2 * s.padding, "×", s.W + 2 * s.padding);
@@ -97,6 +131,12 @@ Tensor conv2d_prepare(const Tensor& x, const Tensor& w, const Conv2dOptions& opt
 
 void set_conv2d_algorithm(Conv2dAlgorithm algorithm) {
   chosen_algorithm() = algorithm;
+}
+
+void require_conv2d_algorithm(Conv2dAlgorithm algorithm, Device device) {
+  require_known(algorithm, device);
+  if constexpr (kHasCuda)
+    if (algorithm == Conv2dAlgorithm::cudnn) kernels::require_cudnn();
 }
 
 }  // namespace clx

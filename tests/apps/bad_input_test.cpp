@@ -63,6 +63,12 @@ TEST_F(BadInput, ValuesOutOfRangeNameTheRange) {
   refuses("clx-train", out + Arguments{"--dataset", "cifar11"}, kUsage, {"--dataset", "cifar10"});
   refuses("clx-train", out + Arguments{"--device", "gpu"}, kUsage,
           {"device: expected auto, cpu, cuda", "gpu"});
+  refuses("clx-train", out + Arguments{"--conv", "cudnn", "--device", "cpu"}, kUsage,
+          {"conv: expected auto, direct or winograd on cpu, got cudnn"});
+  refuses("clx-train", out + Arguments{"--matmul", "cublas", "--device", "cpu"}, kUsage,
+          {"matmul: expected auto on cpu, got cublas"});
+  refuses("clx-train", out + Arguments{"--conv", "winograd", "--device", "emulated"}, kUsage,
+          {"conv: expected auto or custom on emulated, got winograd"});
   refuses("clx-train", out + Arguments{"--arch", "resnet21"}, kUsage,
           {"arch", "resnet18-cifar", "did you mean resnet20?"});
   refuses("clx-data", out + Arguments{"exprot"}, kUsage, {"export"});

@@ -1,5 +1,7 @@
 // The programs on tiny data, as a user runs them: train, explain, evaluate, export.
 #include <algorithm>
+#include <cstdio>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "runtime/io/csv.h"
@@ -71,6 +73,19 @@ class Programs : public ProgramTest {
 
   std::string metrics(const std::string& run) const { return text_of(root / (run + "/seed0/metrics.jsonl")); }
 };
+
+TEST_F(Programs, StartWithoutNvidiasLibraries) {
+  for (const char* program : {"clx-train", "clx-eval", "clx-explain"}) {
+    std::unique_ptr<FILE, int (*)(FILE*)> lines(
+        ::popen(("ldd " + (tests::program_dir() / program).string()).c_str(), "r"), ::pclose);
+    std::string needed;
+    for (char line[1024]; std::fgets(line, sizeof line, lines.get());)
+      needed += line;
+    EXPECT_THAT(needed, HasSubstr("libc.so"));
+    for (const char* library : {"libcuda", "libcudnn", "libcublas", "libnccl"})
+      EXPECT_THAT(needed, testing::Not(HasSubstr(library))) << program;
+  }
+}
 
 TEST_F(Programs, TrainWritesARunFolder) {
   const Finished done = must("clx-train", kTinyTraining + Arguments{"--output-dir", at("run")});

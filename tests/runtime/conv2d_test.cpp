@@ -140,14 +140,41 @@ TEST_P(Conv2d, Tf32IsCloseToF32) {
       [](const auto& in) { return reference::conv2d(in[0], in[1], {.padding = 1}); }, options);
 }
 
-TEST_P(Conv2d, MatchesReferenceByWinograd) {
+TEST(Conv2dAlgorithms, WinogradMatchesTheReferenceOnTheCpu) {
   for (const int padding : {0, 1, 2})
     check_op(
-        device(), {{uniform({1, 5, 6, 16}, 11)}, {uniform({16, 3, 3, 16}, 12, -0.1, 0.1)}},
+        kCpu, {{uniform({1, 5, 6, 16}, 11)}, {uniform({16, 3, 3, 16}, 12, -0.1, 0.1)}},
         [&](const auto& in) {
           return conv2d(in[0], in[1], {.padding = padding, .algorithm = Conv2dAlgorithm::winograd});
         },
         [&](const auto& in) { return reference::conv2d(in[0], in[1], {.padding = padding}); });
+}
+
+TEST(Conv2dAlgorithms, ThatADeviceDoesNotKnowAreRefused) {
+  const auto refuses = [](Device device, Conv2dAlgorithm algorithm, const std::string& text) {
+    const Tensor x = Tensor::zeros({1, 4, 4, 1}, device), w = Tensor::zeros({1, 3, 3, 1}, device);
+    for (const auto& call : {std::function<void()>([&] { conv2d(x, w, {.algorithm = algorithm}); }),
+                             std::function<void()>([&] { require_conv2d_algorithm(algorithm, device); })})
+      try {
+        call();
+        ADD_FAILURE() << "expected: " << text;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.what(), text);
+      }
+  };
+  refuses(kCpu, Conv2dAlgorithm::cudnn, "conv: expected auto, direct or winograd on cpu, got cudnn");
+  refuses(kCpu, Conv2dAlgorithm::custom, "conv: expected auto, direct or winograd on cpu, got custom");
+  refuses(kEmulated, Conv2dAlgorithm::cudnn, "conv: expected auto or custom on emulated, got cudnn");
+  refuses(kEmulated, Conv2dAlgorithm::winograd, "conv: expected auto or custom on emulated, got winograd");
+  const Device gpu{DeviceKind::cuda, 0};
+  EXPECT_THROW(require_conv2d_algorithm(Conv2dAlgorithm::direct, gpu), Error);
+  EXPECT_NO_THROW(require_conv2d_algorithm(Conv2dAlgorithm::custom, gpu));
+}
+
+TEST(Conv2dAlgorithms, CustomIsWhatAutoIsOnAGpu) {
+  const Tensor x = to_tensor(uniform({1, 4, 5, 3}, 1), kEmulated),
+               w = to_tensor(uniform({2, 3, 3, 3}, 2), kEmulated);
+  EXPECT_TRUE(same_bits(conv2d(x, w, {.algorithm = Conv2dAlgorithm::custom}), conv2d(x, w)));
 }
 
 TEST(Conv2dAlgorithms, AreThoseOfTheCallElseOfTheProcess) {

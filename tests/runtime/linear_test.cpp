@@ -162,5 +162,32 @@ TEST_P(Linear, RefusesWhatDoesNotFit) {
   EXPECT_THROW(linear(Tensor::zeros({2, 3}, device(), DType::bf16), w, {}), Error);
 }
 
+TEST(MatmulAlgorithms, ThatADeviceDoesNotKnowAreRefused) {
+  const auto refuses = [](Device device, MatmulAlgorithm algorithm, const std::string& text) {
+    const Tensor a = Tensor::zeros({2, 2}, device);
+    for (const auto& call : {std::function<void()>([&] { matmul(a, a, {.algorithm = algorithm}); }),
+                             std::function<void()>([&] { linear(a, a, {}, {.algorithm = algorithm}); }),
+                             std::function<void()>([&] { require_matmul_algorithm(algorithm, device); })})
+      try {
+        call();
+        ADD_FAILURE() << "expected: " << text;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.what(), text);
+      }
+  };
+  refuses(kCpu, MatmulAlgorithm::cublas, "matmul: expected auto on cpu, got cublas");
+  refuses(kCpu, MatmulAlgorithm::custom, "matmul: expected auto on cpu, got custom");
+  refuses(kEmulated, MatmulAlgorithm::cublas, "matmul: expected auto or custom on emulated, got cublas");
+}
+
+TEST(MatmulAlgorithms, OfTheProcessAreForTheDevicesThatKnowThem) {
+  const Tensor a = Tensor::full({2, 2}, 1), b = Tensor::full({2, 2}, 1, kEmulated);
+  for (const auto algorithm : {MatmulAlgorithm::custom, MatmulAlgorithm::cublas}) {
+    set_matmul_algorithm(algorithm);
+    EXPECT_EQ(to_array(matmul(a, a)).values, to_array(matmul(b, b)).values);
+  }
+  set_matmul_algorithm(MatmulAlgorithm::automatic);
+}
+
 }  // namespace
 }  // namespace clx::tests
