@@ -16,8 +16,8 @@
 #include "kernels/matmul.h"
 #include "tests/kernels/convolved.h"
 #include "tests/kernels/emulated_arrays.h"
-#include "tests/kernels/emulated_numbers.h"
 #include "tests/kernels/numbers.h"
+#include "tests/kernels/whole_numbers.h"
 #include "tests/paths.h"
 
 namespace clx::kernels {
@@ -169,7 +169,7 @@ TEST(GpuLibraries, CudnnGetsNhwcImagesAndADeterministicAlgorithm) {
                             ny = std::size_t(s.N) * s.P() * s.Q() * s.K;
           Numbers X(dtype, integers(nx, 1, 1)), W(dtype, integers(nw, 2, 1)), DY(dtype, integers(ny, 3, 1));
           Numbers Y(dtype, ny), DX(dtype, nx), DW(DType::f32, nw);
-          const Convolved expected = convolved(s, X.values(), W.values(), DY.values());
+          const auto expected = convolved(s, X.values(), W.values(), DY.values());
           conv2d_forward(gpu(), s, math, X.view(), W.view(), {}, Y.view());
           EXPECT_EQ(Y.values(), expected.y) << name(s);
           conv2d_backward_data(gpu(), s, math, DY.view(), W.view(), DX.view());
