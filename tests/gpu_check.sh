@@ -45,7 +45,7 @@ else
 fi
 
 build=$PWD/build/gpu
-state=$build/check/$(git rev-parse --short HEAD 2>/dev/null || echo none)$(git diff --quiet HEAD 2>/dev/null || echo -changed)
+state=$build/check/$(git rev-parse --short HEAD 2>/dev/null || echo none)$(git diff --quiet HEAD -- . ':!docs' 2>/dev/null || echo -changed)
 [[ -z $fresh ]] || rm -rf "$state"
 mkdir -p "$state"
 bin=$build/bin
@@ -156,9 +156,23 @@ side_by_side() {
 benchmarks() {
   echo '## Operations'
   echo
-  timeout 240 "$bin/clx-bench" --device "$device" --benchmark-min-time 0.05 --benchmark-repetitions 3 \
+  timeout 240 "$bin/clx-bench" --device "$device" --benchmark-filter '-^ladder' --benchmark-min-time 0.05 --benchmark-repetitions 3 \
     --benchmark-out "$state/bench.json" --markdown "$state/bench.table" >&2 || return
   cat "$state/bench.table"
+}
+
+ladder() {
+  echo '## The teaching ladder'
+  echo
+  if [[ $device == cpu ]]; then
+    echo 'left out: its kernels are for GPUs'
+    return
+  fi
+  timeout 120 "$bin/clx-bench" --device "$device" --benchmark-filter '^ladder' --benchmark-min-time 0.02 \
+    --benchmark-repetitions 3 --markdown "$state/ladder.table" >&2 || return
+  grep '^|' "$state/ladder.table"
+  { echo "On $gpu, version $("$bin/clx-bench" --version | head -1):"; echo; grep '^|' "$state/ladder.table"; } |
+    tests/replace_block.sh docs/ladder.md measured
 }
 
 pytorch() {
@@ -185,6 +199,7 @@ stage suite
 stage sanitizer
 stage side_by_side
 stage benchmarks
+stage ladder
 stage pytorch
 
 name=$(tr '[:upper:] ' '[:lower:]-' <<<"$gpu" | tr -cd 'a-z0-9.-')
@@ -197,7 +212,7 @@ mkdir -p "$(dirname "$report")"
   echo "Written by \`./run gpu-check\`, version $("$bin/clx-train" --version 2>/dev/null | head -1)."
   [[ $device == cpu ]] || nvidia-smi --query-gpu=driver_version,memory.total,clocks.max.sm,power.limit --format=csv,noheader |
     head -1 | awk -F', ' '{ printf "\nDriver %s, %s, at most %s, %s.\n", $1, $2, $3, $4 }'
-  for part in building suite sanitizer side_by_side benchmarks pytorch; do
+  for part in building suite sanitizer side_by_side benchmarks ladder pytorch; do
     echo
     if [[ -e $state/$part.md ]]; then cat "$state/$part.md"
     elif [[ -e $state/$part.failed.md ]]; then cat "$state/$part.failed.md"

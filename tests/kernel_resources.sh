@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes docs/benchmarks/kernel-resources.md: registers, shared memory and spills of every kernel, as ptxas
-# assigns them to the PTX of a program of this build; and kernel-model.md: what the hot kernels must cost.
+# assigns them to the PTX of a program of this build; kernel-model.md: what the hot kernels must cost; and the
+# model in docs/ladder.md.
 # Run: tests/kernel_resources.sh [PROGRAM]   (default build/dev/bin/test_kernels; needs ptxas; some minutes)
 # With --check nothing is written; it fails if a hot kernel spills or the tables differ.
 set -euo pipefail
@@ -103,16 +104,18 @@ pass() { # NAME ELEMENTS KERNEL BYTES_PER_ELEMENT FLOPS_PER_ELEMENT
     printf "2,048 views of 128\tsupcon_backward_kernel\t0\t%.0f\t%.0f\tsimt\n", 2 * f, 2 * b }'
 } >"$work/hot"
 
-awk -F'\t' '
+# Blocks that a multiprocessor holds: registers go out by 256 a warp, shared memory with 1 KiB a block.
+occupancy='
   function floor(x) { return int(x) }
   function least(a, b) { return a < b ? a : b }
   function most(a, b) { return a > b ? a : b }
-  # Blocks that a multiprocessor holds: registers go out by 256 a warp, shared memory with 1 KiB a block.
   function blocks(registers, threads, shared, per_sm,   warps) {
     warps = floor((threads + 31) / 32)
     return least(least(floor(65536 / (warps * floor((registers * 32 + 255) / 256) * 256)), floor(2048 / threads)),
                  least(floor(per_sm * 1024 / (shared + 1024)), 32))
-  }
+  }'
+
+awk -F'\t' "$occupancy"'
   function cell(f, b, peak, bandwidth,   by_f, by_b) {
     by_f = f / peak / 1e6; by_b = b / bandwidth / 1e6
     return sprintf("%.1f %s", most(by_f, by_b), by_f > by_b ? "FLOPs" : "bytes")
@@ -146,11 +149,48 @@ TEXT
   cat "$work/rows"
 } >"$work/kernel-model.md"
 
+# rung; dynamic shared bytes; bytes of global and of shared memory that a multiply-add (a number) asks for
+{
+  echo '| rung | threads | registers sm_80 | sm_90a | KiB shared | blocks H100 | global | shared |'
+  echo '|---|---:|---:|---:|---:|---:|---:|---:|'
+  while read -r rung dynamic from_global from_shared; do
+    family=${rung%%_*} number=${rung#*_}
+    kernel=ladder::${family}_${number%%_*}::${family}_${number%%_*}_kernel
+    awk -F'\t' -v rung="$rung" -v kernel="$kernel" -v dynamic="$dynamic" -v g="$from_global" -v sh="$from_shared" "$occupancy"'
+      $2 == kernel { registers[$1] = $4; shared = $5 + dynamic; threads = $9 }
+      END {
+        if (!threads) { print "no kernel " kernel > "/dev/stderr"; exit 1 }
+        b = blocks(registers["sm_90a"], threads, shared, 228)
+        printf "| `%s` | %d | %d | %d | %.1f | %d (%d %%) | %s B | %s B |\n", rung, threads, registers["sm_80"],
+          registers["sm_90a"], shared / 1024, b, b * threads / 20.48, g, sh }' "$work/resources"
+  done <<'RUNGS'
+matmul_1_naive 0 33 0
+matmul_2_coalesced 0 3 0
+matmul_3_shared_tile 0 0.25 8
+matmul_4_register_tile 0 0.0625 2
+matmul_5_tensor_core 0 0.0625 0.125
+matmul_6_wgmma 65536 0.0625 0.0625
+conv_1_direct 0 33 0
+conv_2_implicit_gemm 0 0.25 8
+conv_3_register_tile 0 0.0625 2
+conv_4_tensor_core 0 0.0625 0.125
+sum_1_naive 0 32 0
+sum_2_coalesced 0 4 0
+sum_3_shared_tree 0 4 0
+sum_4_warp_shuffle 0 4 0
+sum_5_vectorised 0 4 0
+RUNGS
+} >"$work/ladder"
+cp docs/ladder.md "$work/ladder.md"
+tests/replace_block.sh "$work/ladder.md" model <"$work/ladder"
+
 if [[ -n $check ]]; then
   [[ ! -s $work/spilling ]]
   diff -u docs/benchmarks/kernel-resources.md "$work/kernel-resources.md"
   diff -u docs/benchmarks/kernel-model.md "$work/kernel-model.md"
+  diff -u docs/ladder.md "$work/ladder.md"
 else
   mkdir -p docs/benchmarks
   cp "$work"/kernel-resources.md "$work"/kernel-model.md docs/benchmarks/
+  cp "$work/ladder.md" docs/
 fi

@@ -40,6 +40,8 @@ std::vector<Case> supcon_cases(Device device);
 std::vector<Case> triplet_cases(Device device);
 std::vector<Case> augment_cases(Device device);
 std::vector<Case> xai_cases(Device device);
+/// The teaching ladder (docs/ladder.md); none on the CPU.
+std::vector<Case> ladder_cases(Device device);
 /// Whole training steps and inference; none on the emulator.
 std::vector<Case> network_cases(Device device);
 /// Batches of images of a folder (as of --dataset folder), read by as many threads as compute; none without

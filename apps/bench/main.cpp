@@ -32,8 +32,9 @@ struct Settings {
 
 std::vector<Case> all_cases(Device device, const std::filesystem::path& image_folder) {
   std::vector<Case> cases;
-  for (const auto& some : {convolution_cases, batchnorm_cases, elementwise_cases, product_cases, head_cases,
-                           supcon_cases, triplet_cases, augment_cases, xai_cases, network_cases})
+  for (const auto& some :
+       {convolution_cases, batchnorm_cases, elementwise_cases, product_cases, head_cases, supcon_cases,
+        triplet_cases, augment_cases, xai_cases, ladder_cases, network_cases})
     std::ranges::move(some(device), std::back_inserter(cases));
   std::ranges::move(data_cases(device, image_folder), std::back_inserter(cases));
   return cases;

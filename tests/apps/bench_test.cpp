@@ -37,8 +37,10 @@ class Bench : public testing::Test {
 
 TEST_F(Bench, FindsEveryOperationRightOnTheEmulator) {
   ASSERT_EQ(run("--device emulated --benchmark_min_time=0.001 --benchmark_repetitions=1"), 0) << output();
-  for (const char* row : {"| conv2d_backward_weight/emulated/", "| sgd_step/emulated/",
-                          "| supcon_and_gradient/emulated/", "| triplet_and_gradient/emulated/"})
+  for (const char* row :
+       {"| conv2d_backward_weight/emulated/", "| sgd_step/emulated/", "| supcon_and_gradient/emulated/",
+        "| triplet_and_gradient/emulated/", "| ladder_matmul_6_wgmma/emulated/",
+        "| ladder_conv_4_tensor_core/emulated/", "| ladder_sum_5_vectorised/emulated/"})
     EXPECT_NE(output().find(row), std::string::npos) << output();
   EXPECT_EQ(output().find("wrong"), std::string::npos) << output();
 }

@@ -287,6 +287,14 @@ TEST_F(EmulatorErrors, AccumulatorsHoldNaNBeforeTheWait) {
   EXPECT_TRUE(std::isnan(x_.to_host()[0]));
 }
 
+TEST_F(EmulatorErrors, WgmmaWaitForTooFewGroups) {
+  REQUIRE_HOPPER();
+  schedule(emulator::Order::forward, emulator::Async::late);
+  report(wgmma_wait_for_too_few, 1, 128, 2 * 8192, x_.data());
+  EXPECT_EQ(x_.to_host()[0], 0.0f) << "the first group is waited for";
+  EXPECT_TRUE(std::isnan(x_.to_host()[128])) << "the second is not";
+}
+
 TEST_F(EmulatorErrors, MoreSharedMemoryThanABlockHas) {
   expect_reported(report(too_much_shared, 1, 128, 0, x_.data()), "shared memory, more than");
   expect_reported(report(blocks_race, 1, 128, 300000, x_.data()), "dynamic shared memory");

@@ -231,6 +231,26 @@ __global__ void missing_wgmma_wait(float* x) {
   x[threadIdx.x] = d[0];
 }
 
+// Waits for the first of two groups and reads the second.
+__global__ void wgmma_wait_for_too_few(float* x) {
+  CLX_DYNAMIC_SHARED(memory);
+  for (int i = threadIdx.x; i < 2 * 8192 / 4; i += 128)
+    reinterpret_cast<float*>(memory)[i] = 0;
+  ptx::fence_proxy_async();
+  __syncthreads();
+  const auto a = ptx::wgmma_descriptor(ptx::shared_address(memory), 16, 1024, ptx::Swizzle::bytes_128);
+  float first[32], second[32];
+  ptx::wgmma_fence();
+  ptx::wgmma_m64n64k16_bf16<false, false>(first, a, a, false);
+  ptx::wgmma_commit();
+  ptx::wgmma_m64n64k16_bf16<false, false>(second, a, a, false);
+  ptx::wgmma_commit();
+  ptx::wgmma_wait<1>();
+  x[threadIdx.x] = first[0];
+  x[128 + threadIdx.x] = second[0];
+  ptx::wgmma_wait<0>();
+}
+
 __global__ void too_much_shared(float* x) {
   CLX_SHARED(float, s, [60000]);
   s[threadIdx.x] = 1;

@@ -1,0 +1,17 @@
+// All rungs of the teaching ladder as one translation unit: each is short, and would take a compiler longer
+// to start on than to translate.
+#include "kernels/cuda/ladder/conv_1_direct.cu"
+#include "kernels/cuda/ladder/conv_2_implicit_gemm.cu"
+#include "kernels/cuda/ladder/conv_3_register_tile.cu"
+#include "kernels/cuda/ladder/conv_4_tensor_core.cu"
+#include "kernels/cuda/ladder/matmul_1_naive.cu"
+#include "kernels/cuda/ladder/matmul_2_coalesced.cu"
+#include "kernels/cuda/ladder/matmul_3_shared_tile.cu"
+#include "kernels/cuda/ladder/matmul_4_register_tile.cu"
+#include "kernels/cuda/ladder/matmul_5_tensor_core.cu"
+#include "kernels/cuda/ladder/matmul_6_wgmma.cu"
+#include "kernels/cuda/ladder/sum_1_naive.cu"
+#include "kernels/cuda/ladder/sum_2_coalesced.cu"
+#include "kernels/cuda/ladder/sum_3_shared_tree.cu"
+#include "kernels/cuda/ladder/sum_4_warp_shuffle.cu"
+#include "kernels/cuda/ladder/sum_5_vectorised.cu"
