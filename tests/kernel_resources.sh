@@ -68,7 +68,7 @@ TEXT
 } >"$work/kernel-resources.md"
 
 # ------------------------------------------------------------------------------------------ the model
-# shape; kernel; dynamic shared bytes; FLOPs; bytes; unit (tensor, simt)
+# shape; kernel; dynamic shared bytes; FLOPs; bytes; unit (mma: the tensor cores of A100, wgmma: of H100; simt)
 conv() { # NAME N H C K R: 3×3 and the like with the same output size, bf16
   awk -v name="$1" -v N="$2" -v H="$3" -v C="$4" -v K="$5" -v R="$6" 'BEGIN {
     m = N * H * H; f = 2 * m * K * C * R * R; b = 2 * (m * C + m * K + C * K * R * R); w = 2 * (m * C + m * K) + 4 * C * K * R * R
@@ -76,9 +76,13 @@ conv() { # NAME N H C K R: 3×3 and the like with the same output size, bf16
     fwd = K > 64 ? large : medium; data = C > 64 ? large : medium; wgt = K > 64 && C * R * R > 64 ? large : small
     bytes[large] = 49152; bytes[medium] = 36864; bytes[small] = 24576
     shape = name " " N "×" H "×" H "×" C " → " K ", " R "×" R
-    printf "%s\tforward_kernel<%s, true, bf16>\t%d\t%.0f\t%.0f\ttensor\n", shape, fwd, bytes[fwd], f, b
-    printf "%s\tbackward_data_kernel<%s, true, bf16>\t%d\t%.0f\t%.0f\ttensor\n", shape, data, bytes[data], f, b
-    printf "%s\tbackward_weight_kernel<%s, true, bf16>\t%d\t%.0f\t%.0f\ttensor\n", shape, wgt, bytes[wgt], f, w }'
+    printf "%s\tforward_kernel<%s, true, bf16>\t%d\t%.0f\t%.0f\tmma\n", shape, fwd, bytes[fwd], f, b
+    printf "%s\tbackward_data_kernel<%s, true, bf16>\t%d\t%.0f\t%.0f\tmma\n", shape, data, bytes[data], f, b
+    printf "%s\tbackward_weight_kernel<%s, true, bf16>\t%d\t%.0f\t%.0f\tmma\n", shape, wgt, bytes[wgt], f, w
+    wide = K % 128 == 0 ? 128 : 64; wide_data = C % 128 == 0 ? 128 : 64
+    printf "%s\timage_wgmma_kernel<WgmmaTile<%d>, true>\t98304\t%.0f\t%.0f\twgmma\n", shape, wide, f, b
+    printf "%s\timage_wgmma_kernel<WgmmaTile<%d>, false>\t98304\t%.0f\t%.0f\twgmma\n", shape, wide_data, f, b
+    printf "%s\tweight_wgmma_kernel<WgmmaTile<%d> >\t98304\t%.0f\t%.0f\twgmma\n", shape, wide, f, w }'
 }
 pass() { # NAME ELEMENTS KERNEL BYTES_PER_ELEMENT FLOPS_PER_ELEMENT
   awk -v name="$1" -v n="$2" -v kernel="$3" -v b="$4" -v f="$5" 'BEGIN { printf "%s\t%s\t0\t%.0f\t%.0f\tsimt\n", name, kernel, n * f, n * b }'
@@ -126,10 +130,11 @@ awk -F'\t' "$occupancy"'
     if (spills[$2]) print $2 " spills" > "/dev/stderr"
     s = $3 + shared[$2]; t = threads[$2]
     a = blocks(registers["sm_80", $2], t, s, 164); h = blocks(registers["sm_90a", $2], t, s, 228)
-    tensor = $6 == "tensor"
-    printf "| %s | `%s` | %.2f | %.1f | %d | %d (%d %%) | %d (%d %%) | %s | %s | %s |\n", $1, $2, $4 / 1e9, $5 / 1e6, s / 1024,
-      a, a * t / 20.48, h, h * t / 20.48, cell($4, $5, tensor ? 312 : 19.5, 2.04), cell($4, $5, tensor ? 989 : 67, 3.35),
-      cell($4, $5, tensor ? 989 : 67, 4.8)
+    tensor = $6 != "simt"; on_a = $6 != "wgmma"; on_h = $6 != "mma"
+    printf "| %s | `%s` | %.2f | %.1f | %d | %s | %s | %s | %s | %s |\n", $1, $2, $4 / 1e9, $5 / 1e6, s / 1024,
+      on_a ? a " (" floor(a * t / 20.48) " %)" : "–", on_h ? h " (" floor(h * t / 20.48) " %)" : "–",
+      on_a ? cell($4, $5, tensor ? 312 : 19.5, 2.04) : "–", on_h ? cell($4, $5, tensor ? 989 : 67, 3.35) : "–",
+      on_h ? cell($4, $5, tensor ? 989 : 67, 4.8) : "–"
   }
 ' "$work/resources" "$work/hot" >"$work/rows" 2>"$work/spilling"
 sort -u "$work/spilling" >&2
@@ -140,8 +145,9 @@ sort -u "$work/spilling" >&2
 A model, not a measurement: the FLOPs and the bytes that a kernel cannot avoid (each tensor read or written once),
 and how long the faster of the two takes on each GPU at its data sheet's rates (A100 312 TFLOP/s of bf16, 19.5 of f32,
 2.04 TB/s; H100 989, 67, 3.35; H200 989, 67, 4.8). Blocks are those that registers, shared memory and threads let a
-multiprocessor hold, with the share of its threads. `mma.sync`, which these kernels use, is said to reach about 60 % of
-the tensor cores of H100 and H200. Written by `tests/kernel_resources.sh`.
+multiprocessor hold, with the share of its threads. Convolutions whose C and K are multiples of 64 run by `mma.sync` on
+A100, by TMA and `wgmma` on H100 and H200, where `mma.sync` is said to reach about 60 % of the tensor cores. Written by
+`tests/kernel_resources.sh`.
 
 | shape | kernel | GFLOP | MB | KiB shared | blocks A100 | blocks H100 | A100 µs | H100 µs | H200 µs |
 |---|---|---:|---:|---:|---:|---:|---:|---:|---:|

@@ -1,7 +1,7 @@
 // What: the convolution y, its data gradient dx and its weight gradient dw (formulas: conv2d_operands.cuh)
 //   as products of a matrix of patches that is never stored. This file: which kernel runs, and the kernels
-//   for exact f32; bf16 and tf32 run on the tensor cores. cuDNN, where it is chosen, has the epilogue in a
-//   pass of its own: one thread per result.
+//   for exact f32; bf16 and tf32 run on the tensor cores, bf16 of many channels by those of sm_90a. cuDNN,
+//   where it is chosen, has the epilogue in a pass of its own: one thread per result.
 // Who: the grid covers the result with tiles of 64×64 or 128×128, filters (or channels) fastest, so that
 //   neighbouring blocks share patches; a block of 256 threads walks over k in steps of 16; a thread owns 4×4
 //   or 8×8 results. dx: blockIdx.z is a phase (h mod stride, w mod stride). dw: blockIdx.z is a run of
@@ -16,6 +16,7 @@
 
 #include "kernels/cuda/conv2d_operands.cuh"
 #include "kernels/cuda/conv2d_tensor_core.h"
+#include "kernels/cuda/conv2d_wgmma.h"
 #include "kernels/cuda/cudnn.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/sum_runs.cuh"
@@ -93,6 +94,8 @@ void conv2d_forward(const Gpu& gpu,
     conv2d_epilogue(gpu, s, epilogue, y);
     return;
   }
+  if (x.dtype == DType::bf16 && takes_wgmma(gpu, s, {x.data, w.data, y.data, epilogue.residual.data}))
+    return conv2d_forward_wgmma(gpu, s, x, w, epilogue, y);
   if (on_tensor_cores(x.dtype, math)) return conv2d_forward_tensor_core(gpu, s, x, w, epilogue, y);
   const auto product = forward_product<float>(s, x, w, epilogue, y);
   const std::int64_t M = product.M(), N = product.N();
@@ -122,6 +125,8 @@ void conv2d_epilogue(const Gpu& gpu, const Conv2dShape& s, const Conv2dEpilogue&
 void conv2d_backward_data(
     const Gpu& gpu, const Conv2dShape& s, Math math, ConstView dy, ConstView w, View dx) {
   if (s.algorithm == Conv2dAlgorithm::cudnn) return cudnn_backward_data(gpu, s, math, dy, w, dx);
+  if (dy.dtype == DType::bf16 && takes_wgmma(gpu, s, {dy.data, w.data, dx.data}))
+    return conv2d_backward_data_wgmma(gpu, s, dy, w, dx);
   if (on_tensor_cores(dy.dtype, math)) return conv2d_backward_data_tensor_core(gpu, s, dy, w, dx);
   for_each_phases<float>(s, dy, w, dx, [&](const Phases<float>& phases) {
     const std::int64_t M = phases.M, N = s.C;
@@ -136,6 +141,8 @@ void conv2d_backward_data(
 void conv2d_backward_weight(
     const Gpu& gpu, const Conv2dShape& s, Math math, ConstView x, ConstView dy, float* dw) {
   if (s.algorithm == Conv2dAlgorithm::cudnn) return cudnn_backward_weight(gpu, s, math, x, dy, dw);
+  if (x.dtype == DType::bf16 && takes_wgmma(gpu, s, {x.data, dy.data}))
+    return conv2d_backward_weight_wgmma(gpu, s, x, dy, dw);
   if (on_tensor_cores(x.dtype, math)) return conv2d_backward_weight_tensor_core(gpu, s, x, dy, dw);
   auto product = weight_product<float>(s, x, dy);
   const std::int64_t M = product.M(), N = product.N();

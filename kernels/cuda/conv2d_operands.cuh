@@ -16,6 +16,7 @@
 #include "kernels/conv2d.h"
 #include "kernels/cuda/divisor.cuh"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/sum_runs.cuh"
 #include "kernels/cuda/tile_operand.cuh"
 
 namespace clx::kernels {
@@ -284,17 +285,11 @@ struct WeightProduct {
   int M() const { return a.columns; }
   int N() const { return b.taps; }
 
-  /// Sets `split` so that `tiles` times the number of runs fills a large GPU twice, no run is shorter than
-  /// 16 steps of `step` positions, and the partial sums stay below 64 MiB; returns the number of runs. It
-  /// depends on the shape alone, so the sums repeat bit for bit.
+  /// Cuts the positions into runs for `tiles` tiles, by steps of `step` positions; returns their number.
   int cut(std::int64_t tiles, int step) {
-    const std::int64_t size = std::int64_t(M()) * N() * sizeof(float);
-    const std::int64_t wanted = (264 + tiles - 1) / tiles, longest = positions / (16 * step);
-    const std::int64_t runs =
-        std::clamp<std::int64_t>(std::min(wanted, longest), 1, std::max<std::int64_t>(1, (64 << 20) / size));
-    const std::int64_t steps = (positions + std::int64_t(step) - 1) / step;
-    split = static_cast<int>((steps + runs - 1) / runs * step);
-    return (positions + split - 1) / split;
+    const Cut cut = cut_into_runs(std::int64_t(M()) * N(), tiles, ceil_div(positions, step));
+    split = cut.length * step;
+    return cut.runs;
   }
 
   __device__ __forceinline__ StoreMatrix store(int run) const {

@@ -107,7 +107,21 @@ CLX_PTX void tma_load_2d(
       "l"(&map), "r"(shared_address(barrier)), "r"(col), "r"(row)
       : "memory");
 #else
-  emulator::tma_load_2d(to, map, col, row, barrier, site);
+  emulator::tma_load(to, map, {col, row, 0, 0}, barrier, site);
+#endif
+}
+
+/// The same of the box of `map` that begins at image n, row h, column w and channel c.
+CLX_PTX void tma_load_4d(
+    void* to, const TensorMap& map, int c, int w, int h, int n, std::uint64_t* barrier CLX_PTX_SITE) {
+#ifdef __CUDACC__
+  CLX_PTX_SM90(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%3, %4, %5, %6}], [%2];" ::"r"(shared_address(to)),
+      "l"(&map), "r"(shared_address(barrier)), "r"(c), "r"(w), "r"(h), "r"(n)
+      : "memory");
+#else
+  emulator::tma_load(to, map, {c, w, h, n}, barrier, site);
 #endif
 }
 
@@ -137,6 +151,18 @@ CLX_PTX void wgmma_wait(CLX_PTX_ONLY_SITE) {
   CLX_PTX_SM90("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 #else
   emulator::wgmma_wait(kPending, site);
+#endif
+}
+
+/// Keeps the compiler from moving accesses of accumulators over this place: before a fence, after a wait.
+template <int kCount>
+CLX_PTX void wgmma_pin(float (&d)[kCount]) {
+#ifdef __CUDACC__
+#pragma unroll
+  for (int i = 0; i < kCount; ++i)
+    asm volatile("" : "+f"(d[i])::"memory");
+#else
+  static_cast<void>(d);
 #endif
 }
 
@@ -182,6 +208,70 @@ CLX_PTX void wgmma_m64n64k16_bf16(float (&d)[32],
 #endif
 }
 
+/// The same with 128 columns: d (64×128), b (16×128).
+template <bool kTransposeA, bool kTransposeB>
+CLX_PTX void wgmma_m64n128k16_bf16(float (&d)[64],
+                                   std::uint64_t a,
+                                   std::uint64_t b,
+                                   bool accumulate CLX_PTX_SITE) {
+#ifdef __CUDACC__
+  CLX_PTX_SM90(
+      "{\n"
+      ".reg .pred p;\n"
+      "setp.ne.b32 p, %66, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
+      "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
+      "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
+      "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
+      "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}, "
+      "%64, %65, p, 1, 1, %67, %68;\n"
+      "}"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
+        "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]),
+        "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]),
+        "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]),
+        "+f"(d[30]), "+f"(d[31]), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), "+f"(d[36]),
+        "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]),
+        "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), "+f"(d[48]), "+f"(d[49]), "+f"(d[50]),
+        "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]), "+f"(d[56]), "+f"(d[57]),
+        "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
+      : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(kTransposeA)), "n"(int(kTransposeB)));
+#else
+  emulator::wgmma_bf16(d, 128, a, b, accumulate, kTransposeA, kTransposeB, site);
+#endif
+}
+
+#ifdef __CUDACC__
+/// A tensor of `rank` dimensions from the innermost, for TMA. Throws: std::runtime_error if TMA cannot read
+/// it.
+inline TensorMap encode_tensor_map(int rank,
+                                   const void* base,
+                                   const cuuint64_t* sizes,
+                                   const cuuint64_t* strides,
+                                   const cuuint32_t* box,
+                                   const cuuint32_t* steps,
+                                   Swizzle swizzle) {
+  static void* const entry = [] {
+    void* found_entry = nullptr;
+    cudaDriverEntryPointQueryResult found;
+    cuda_check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found_entry, 12000,
+                                                cudaEnableDefault, &found),
+               "cuTensorMapEncodeTiled");
+    if (!found_entry) throw std::runtime_error("encode_tensor_map: the driver has no cuTensorMapEncodeTiled");
+    return found_entry;
+  }();
+  constexpr CUtensorMapSwizzle kSwizzles[] = {CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                                              CU_TENSOR_MAP_SWIZZLE_64B, CU_TENSOR_MAP_SWIZZLE_32B};
+  TensorMap map;
+  const CUresult result = reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(entry)(
+      &map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, static_cast<cuuint32_t>(rank), const_cast<void*>(base), sizes,
+      strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, kSwizzles[static_cast<int>(swizzle)],
+      CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (result != CUDA_SUCCESS) throw std::runtime_error("encode_tensor_map: TMA cannot read this tensor");
+  return map;
+}
+#endif
+
 /// Describes a row-major bf16 matrix in global memory, and the box that one load brings, for TMA. Base and
 /// `row_bytes` are multiples of 16; the box is at most 256×256 and its rows fit the swizzle.
 /// Throws: std::runtime_error for a matrix that TMA cannot read.
@@ -192,28 +282,48 @@ inline TensorMap make_tensor_map_2d(const void* base,
                                     std::uint32_t box_rows,
                                     std::uint32_t box_cols,
                                     Swizzle swizzle) {
-  void* const memory = const_cast<void*>(base);
 #ifdef __CUDACC__
-  void* entry = nullptr;
-  cudaDriverEntryPointQueryResult found;
-  cuda_check(
-      cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault, &found),
-      "cuTensorMapEncodeTiled");
-  if (!entry) throw std::runtime_error("make_tensor_map_2d: the driver has no cuTensorMapEncodeTiled");
-  constexpr CUtensorMapSwizzle kSwizzles[] = {CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                                              CU_TENSOR_MAP_SWIZZLE_64B, CU_TENSOR_MAP_SWIZZLE_32B};
-  const cuuint64_t sizes[2] = {cols, rows}, strides[1] = {row_bytes};
-  const cuuint32_t box[2] = {box_cols, box_rows}, steps[2] = {1, 1};
-  TensorMap map;
-  const CUresult result = reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(entry)(
-      &map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, memory, sizes, strides, box, steps,
-      CU_TENSOR_MAP_INTERLEAVE_NONE, kSwizzles[static_cast<int>(swizzle)], CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
-      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (result != CUDA_SUCCESS) throw std::runtime_error("make_tensor_map_2d: TMA cannot read this matrix");
-  return map;
+  const cuuint64_t sizes[] = {cols, rows}, strides[] = {row_bytes};
+  const cuuint32_t box[] = {box_cols, box_rows}, steps[] = {1, 1};
+  return encode_tensor_map(2, base, sizes, strides, box, steps, swizzle);
 #else
-  return emulator::make_tensor_map(memory, rows, cols, row_bytes, box_rows, box_cols,
-                                   static_cast<std::uint32_t>(swizzle));
+  TensorMap map{static_cast<unsigned char*>(const_cast<void*>(base)),
+                {cols, rows, 1, 1},
+                {sizeof(bf16), row_bytes, 0, 0},
+                {box_cols, box_rows, 1, 1},
+                {1, 1, 1, 1}};
+  map.swizzle = static_cast<std::uint32_t>(swizzle);
+  return emulator::checked(map);
+#endif
+}
+
+/// What one load brings of images: n×h×w pixels, of which rows and columns are `step` apart, c channels each.
+struct ImageBox {
+  int n = 1, h = 1, w = 1, c = 64, step = 1;
+};
+
+/// Describes bf16 images (N,H,W,C) for TMA, with a swizzle of 128 bytes. The base and 2·C are multiples of
+/// 16; a box has at most 64 channels, h·step and w·step are at most 256, step is at most 8. Throws:
+/// std::runtime_error for images that TMA cannot read.
+inline TensorMap make_tensor_map_4d(const void* base, int N, int H, int W, int C, const ImageBox& image_box) {
+  const auto pixel = std::uint64_t(C) * sizeof(bf16), row = pixel * unsigned(W), image = row * unsigned(H);
+  const unsigned step = unsigned(image_box.step);
+  const unsigned n = unsigned(image_box.n), h = unsigned(image_box.h), w = unsigned(image_box.w),
+                 c = unsigned(image_box.c);
+#ifdef __CUDACC__
+  const cuuint64_t sizes[] = {cuuint64_t(C), cuuint64_t(W), cuuint64_t(H), cuuint64_t(N)};
+  const cuuint64_t strides[] = {pixel, row, image};
+  // CUDA is told the extent that a box covers, of which every step-th element is loaded.
+  const cuuint32_t box[] = {c, w * step, h * step, n}, steps[] = {1, step, step, 1};
+  return encode_tensor_map(4, base, sizes, strides, box, steps, Swizzle::bytes_128);
+#else
+  TensorMap map{static_cast<unsigned char*>(const_cast<void*>(base)),
+                {std::uint64_t(C), std::uint64_t(W), std::uint64_t(H), std::uint64_t(N)},
+                {sizeof(bf16), pixel, row, image},
+                {c, w, h, n},
+                {1, step, step, 1}};
+  map.swizzle = static_cast<std::uint32_t>(Swizzle::bytes_128);
+  return emulator::checked(map);
 #endif
 }
 

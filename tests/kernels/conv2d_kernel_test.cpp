@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/conv2d.h"
+#include "kernels/cuda/conv2d_wgmma.h"
 #include "tests/kernels/convolved.h"
 #include "tests/kernels/whole_numbers.h"
 
@@ -217,6 +218,59 @@ TEST_F(Conv2dKernel, GivesAnImageTheSameBitsInAnyBatch) {
     first.resize(std::size_t(y_size(one)));
     EXPECT_EQ(first, alone.values()) << precision.name;
   }
+}
+
+/// By TMA and wgmma, which conv2d.h chooses on H100: their grids, tiles and rings of stages.
+class Conv2dWgmma : public Conv2dKernel {
+ protected:
+  void SetUp() override {
+    if (kernels::compute_capability(Emulated{}) != 90) GTEST_SKIP() << "the layer is that of an older GPU";
+  }
+  bool takes(const Conv2dShape& s, int offset = 0) {
+    const EmulatedArray memory(8, DType::bf16, offset);
+    return kernels::takes_wgmma(Emulated{}, s, {memory.data(), nullptr});
+  }
+};
+
+TEST_F(Conv2dWgmma, TakesManyChannelsInAlignedMemory) {
+  EXPECT_TRUE(takes({1, 4, 4, 64, 128, 3, 3, 1, 1}));
+  EXPECT_TRUE(takes({1, 4, 4, 128, 64, 1, 1, 2, 0}));
+  EXPECT_FALSE(takes({1, 4, 4, 32, 64, 3, 3, 1, 1}));
+  EXPECT_FALSE(takes({1, 4, 4, 64, 96, 3, 3, 1, 1}));
+  EXPECT_FALSE(takes({1, 4, 4, 64, 64, 3, 3, 3, 1}));
+  EXPECT_FALSE(takes({1, 4, 4, 64, 64, 3, 3, 1, 1}, 1));
+}
+
+TEST_F(Conv2dWgmma, ForwardMatchesIntegerLoops) {
+  expect_forward({1, 8, 16, 64, 64, 3, 3, 1, 1}, kBf16);  // one full tile, twice around the ring of stages
+  expect_forward({3, 5, 9, 64, 128, 3, 3, 1, 1}, kBf16);  // tiles that stick out of the images
+  expect_forward({9, 4, 4, 64, 192, 2, 3, 1, 1}, kBf16);  // boxes of several images, several tiles of filters
+  expect_forward({2, 9, 11, 128, 64, 1, 1, 1, 0}, kBf16);  // rows of pixels
+  expect_forward({2, 9, 11, 64, 64, 1, 1, 1, 1}, kBf16);
+  expect_forward({2, 11, 10, 64, 64, 3, 3, 2, 1}, kBf16);  // every second pixel
+}
+
+TEST_F(Conv2dWgmma, AddsBiasAndResidualBeforeReLU) {
+  for (int parts = 0; parts < 8; ++parts)
+    expect_forward({1, 5, 7, 64, 64, 1, 1, 1, 0}, kBf16,
+                   {(parts & 1) != 0, (parts & 2) != 0, (parts & 4) != 0});
+}
+
+TEST_F(Conv2dWgmma, DataGradientMatchesIntegerLoops) {
+  expect_backward_data({1, 8, 16, 64, 64, 3, 3, 1, 1}, kBf16);
+  expect_backward_data({3, 5, 9, 128, 64, 3, 3, 1, 1}, kBf16);
+  expect_backward_data({9, 4, 4, 192, 64, 2, 3, 1, 1}, kBf16);
+  expect_backward_data({2, 9, 11, 64, 128, 1, 1, 1, 0}, kBf16);
+  expect_backward_data({2, 11, 10, 64, 64, 3, 3, 2, 1}, kBf16);  // four phases
+  expect_backward_data({2, 6, 5, 128, 64, 1, 1, 2, 0}, kBf16);   // phases that no filter touches
+}
+
+TEST_F(Conv2dWgmma, WeightGradientMatchesIntegerLoops) {
+  expect_backward_weight({1, 8, 16, 64, 64, 3, 3, 1, 1}, kBf16);  // an odd number of blocks of channels
+  expect_backward_weight({3, 5, 9, 128, 128, 3, 3, 1, 1}, kBf16);
+  expect_backward_weight({19, 4, 4, 64, 192, 2, 3, 1, 1}, kBf16);
+  expect_backward_weight({2, 11, 10, 64, 64, 3, 3, 2, 1}, kBf16);
+  expect_backward_weight({3, 27, 29, 64, 64, 1, 1, 1, 0}, kBf16);  // two runs of positions
 }
 
 }  // namespace

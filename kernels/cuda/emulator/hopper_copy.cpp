@@ -36,27 +36,37 @@ std::uint32_t required_alignment(std::uint32_t swizzle) {
 struct Load {
   TensorMap map;
   std::uint32_t to;
-  int col, row;
+  int at[TensorMap::kRank];
   std::uint64_t* barrier;
   std::vector<std::uint32_t> clock;
   const void* pc;
   Site site;
 
-  std::uint32_t row_bytes() const { return map.box_cols * map.element_bytes; }
-  std::uint32_t bytes() const { return row_bytes() * map.box_rows; }
+  std::uint32_t row_bytes() const { return map.box[0] * map.element_bytes; }
+  std::uint32_t rows() const { return map.box[1] * map.box[2] * map.box[3]; }
+  std::uint32_t bytes() const { return row_bytes() * rows(); }
+
+  /// Row r of the box in global memory; null outside the tensor.
+  const unsigned char* row(std::uint32_t r) const {
+    const unsigned char* p = map.base;
+    for (int d = 1; d < TensorMap::kRank; r /= map.box[d++]) {
+      const std::int64_t x = at[d] + std::int64_t(r % map.box[d]) * map.steps[d];
+      if (x < 0 || x >= std::int64_t(map.sizes[d])) return nullptr;
+      p += std::uint64_t(x) * map.strides[d];
+    }
+    return p;
+  }
 
   void load_chunk(std::uint32_t r, std::uint32_t offset) {
     unsigned char* const chunk = shared_pointer(swizzled(to + r * row_bytes() + offset, map.swizzle));
-    const std::int64_t y = row + std::int64_t(r);
+    const unsigned char* const first = row(r);
     for (std::uint32_t i = 0; i < 16; i += map.element_bytes) {
-      const std::int64_t x = col + std::int64_t((offset + i) / map.element_bytes);
-      const bool inside = y >= 0 && y < std::int64_t(map.rows) && x >= 0 && x < std::int64_t(map.cols);
-      if (!inside) {
+      const std::int64_t x = at[0] + std::int64_t((offset + i) / map.element_bytes);
+      if (first == nullptr || x < 0 || x >= std::int64_t(map.sizes[0])) {
         std::memset(chunk + i, 0, map.element_bytes);
         continue;
       }
-      const unsigned char* from =
-          map.base + std::uint64_t(y) * map.row_bytes + std::uint64_t(x) * map.element_bytes;
+      const unsigned char* from = first + std::uint64_t(x) * map.element_bytes;
       race::engine_access(from, map.element_bytes, false, clock, pc);
       std::memcpy(chunk + i, from, map.element_bytes);
     }
@@ -64,7 +74,7 @@ struct Load {
   }
 
   void operator()() {
-    for (std::uint32_t r = 0; r < map.box_rows; ++r)
+    for (std::uint32_t r = 0; r < rows(); ++r)
       for (std::uint32_t offset = 0; offset < row_bytes(); offset += 16)
         load_chunk(r, offset);
     Mbarrier& m = find(barrier, "TMA load", site);
@@ -115,35 +125,27 @@ void fence_proxy_async() {
   race::proxy_fence();
 }
 
-TensorMap make_tensor_map(void* base,
-                          std::uint64_t rows,
-                          std::uint64_t cols,
-                          std::uint64_t row_bytes,
-                          std::uint32_t box_rows,
-                          std::uint32_t box_cols,
-                          std::uint32_t swizzle) {
-  TensorMap map;
-  map.base = static_cast<unsigned char*>(base);
-  map.rows = rows;
-  map.cols = cols;
-  map.row_bytes = row_bytes;
-  map.box_rows = box_rows;
-  map.box_cols = box_cols;
-  map.element_bytes = 2;
-  map.swizzle = swizzle;
-  if (reinterpret_cast<std::uintptr_t>(base) % 16 || row_bytes % 16)
-    fail("tensor map: base or row pitch is not a multiple of 16 bytes");
-  if (rows == 0 || cols == 0 || box_rows == 0 || box_cols == 0 || box_rows > 256 || box_cols > 256)
-    fail("tensor map: matrix (%llu,%llu) with a box of (%u,%u)", static_cast<unsigned long long>(rows),
-         static_cast<unsigned long long>(cols), box_rows, box_cols);
-  const std::uint32_t inner = box_cols * map.element_bytes;
-  if (inner % 16 || (swizzle && inner > swizzle_bytes(swizzle)))
-    fail("tensor map: box rows of %u bytes with a swizzle of %u", inner, swizzle_bytes(swizzle));
+TensorMap checked(const TensorMap& map) {
+  if (reinterpret_cast<std::uintptr_t>(map.base) % 16) fail("tensor map: base is not a multiple of 16 bytes");
+  for (int d = 0; d < TensorMap::kRank; ++d) {
+    if (d > 0 && (map.strides[d] % 16 || map.strides[d] >> 40))
+      fail("tensor map: a stride of %llu bytes", static_cast<unsigned long long>(map.strides[d]));
+    // CUDA takes the extent that a box covers before every step-th element is chosen.
+    const std::uint64_t extent = std::uint64_t(map.box[d]) * map.steps[d];
+    if (map.sizes[d] == 0 || map.sizes[d] >> 32 || extent == 0 || extent > 256 || map.steps[d] > 8)
+      fail("tensor map: %llu elements with a box of %u, step %u",
+           static_cast<unsigned long long>(map.sizes[d]), map.box[d], map.steps[d]);
+  }
+  const std::uint32_t inner = map.box[0] * map.element_bytes;
+  if (inner % 16 || (map.swizzle && inner > swizzle_bytes(map.swizzle)))
+    fail("tensor map: box rows of %u bytes with a swizzle of %u", inner, swizzle_bytes(map.swizzle));
   return map;
 }
 
-void tma_load_2d(void* to, const TensorMap& map, int col, int row, std::uint64_t* barrier, Site site) {
-  Load load{map, shared_address(to), col, row, barrier, {}, __builtin_return_address(0), site};
+void tma_load(
+    void* to, const TensorMap& map, const int (&at)[TensorMap::kRank], std::uint64_t* barrier, Site site) {
+  Load load{map, shared_address(to), {at[0], at[1], at[2], at[3]}, barrier, {}, __builtin_return_address(0),
+            site};
   require_shared(to, load.bytes(), "TMA load", site);
   if (load.to % required_alignment(map.swizzle))
     fail("TMA load at %s:%u: destination %#x is not aligned to %u bytes", site.file, site.line, load.to,

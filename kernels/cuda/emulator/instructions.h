@@ -20,24 +20,20 @@ void mbarrier_arrive(std::uint64_t* barrier, std::uint32_t expected_bytes, Site)
 void mbarrier_wait(std::uint64_t* barrier, std::uint32_t parity, Site);
 void fence_proxy_async();
 
-/// A row-major matrix in global memory, as the TMA unit is told of it. 128 bytes, like CUDA's.
-struct alignas(64) TensorMap {
+/// A tensor in global memory, dimensions from the innermost, as the TMA unit is told of it: 128 bytes, like
+/// CUDA's. A matrix has two dimensions of size 1. One load brings `box` elements, every step-th of each.
+struct alignas(128) TensorMap {
+  static constexpr int kRank = 4;
   unsigned char* base = nullptr;
-  std::uint64_t rows = 0, cols = 0, row_bytes = 0;
-  std::uint32_t box_rows = 0, box_cols = 0, element_bytes = 0, swizzle = 0;
-  std::uint64_t unused[10] = {};
+  std::uint64_t sizes[kRank] = {}, strides[kRank] = {};  // elements; bytes
+  std::uint32_t box[kRank] = {}, steps[kRank] = {};
+  std::uint32_t element_bytes = 2, swizzle = 0;
 };
 static_assert(sizeof(TensorMap) == 128);
 
-/// Fails where CUDA's encoder refuses.
-TensorMap make_tensor_map(void* base,
-                          std::uint64_t rows,
-                          std::uint64_t cols,
-                          std::uint64_t row_bytes,
-                          std::uint32_t box_rows,
-                          std::uint32_t box_cols,
-                          std::uint32_t swizzle);
-void tma_load_2d(void* to, const TensorMap&, int col, int row, std::uint64_t* barrier, Site);
+/// Checks and returns it. Fails where CUDA's encoder refuses.
+TensorMap checked(const TensorMap&);
+void tma_load(void* to, const TensorMap&, const int (&at)[TensorMap::kRank], std::uint64_t* barrier, Site);
 
 void wgmma_fence(Site);
 void wgmma_commit(Site);

@@ -184,22 +184,25 @@ void decode_mbarrier(Reading& r) {
   }
 }
 
-// Lists: column and row.
+// Lists: the coordinates.
 void load_box(Thread& t, const Instruction& i) {
-  const std::uint32_t* const at = &t.function->lists[i.list];
   const auto* const map =
       reinterpret_cast<const TensorMap*>(t.r[i.b] + static_cast<std::uint64_t>(i.second_offset));
-  tma_load_2d(shared_pointer(address_of(t, i)), *map, read<int>(t, at[0]), read<int>(t, at[1]),
-              barrier_at(read<std::uint32_t>(t, i.c)), site_of(t, i));
+  int at[TensorMap::kRank] = {};
+  for (std::uint32_t d = 0; d < i.uses; ++d)
+    at[d] = read<int>(t, t.function->lists[i.list + d]);
+  tma_load(shared_pointer(address_of(t, i)), *map, at, barrier_at(read<std::uint32_t>(t, i.c)),
+           site_of(t, i));
 }
 
 void decode_bulk_copy(Reading& r) {
   for (const auto part :
-       {"async", "bulk", "tensor", "2d", "shared::cluster", "global", "mbarrier::complete_tx::bytes"})
+       {"async", "bulk", "tensor", "shared::cluster", "global", "mbarrier::complete_tx::bytes"})
     if (!r.take(part)) r.unknown();
+  const std::size_t rank = r.take("2d") ? 2 : r.take("4d") ? 4 : 0;
   r.use_address(0);
   const Operand& map = r.operand(1);
-  if (map.members.size() != 2 || r.operand(2).number != 0) r.unknown();
+  if (map.members.size() != rank || r.operand(2).number != 0) r.unknown();
   r.i.b = map.id;
   r.i.second_offset = map.number;
   r.use(map);
