@@ -96,7 +96,10 @@ TEST_P(Conv2d, MatchesReferenceInBf16) {
 
 TEST_P(Conv2d, IsExactOnSmallIntegers) {
   for (const Case& c : {Case{2, 6, 5, 16, 33, 3, 3, 1, 1}, Case{1, 9, 9, 33, 16, 3, 3, 2, 1},
-                        Case{2, 5, 7, 65, 8, 1, 1, 2, 0}})
+                        Case{2, 5, 7, 65, 8, 1, 1, 2, 0},
+                        // As many channels as H100 wants for its own instructions; not for Winograd's.
+                        Case{1, 12, 11, 64, 64, 3, 2, 1, 1}, Case{5, 4, 3, 64, 128, 1, 1, 1, 0},
+                        Case{2, 6, 5, 64, 64, 3, 3, 2, 1}})
     for (const DType dtype : {DType::f32, DType::bf16}) {
       SCOPED_TRACE(concat("x ", image(c), ", w ", filters(c), " in ", name_of(dtype)));
       const Array x = integers(image(c), 21, 1), w = integers(filters(c), 22, 1);
