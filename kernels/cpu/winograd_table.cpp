@@ -15,9 +15,9 @@ struct Range {
 };
 constexpr int kAny = 1 << 30;
 Range channels(DType dtype, bool weight_gradient) {
-  if (dtype == DType::f32) return {weight_gradient ? 64 : 32, kAny};
-  if (onednn_has_bf16_matrices()) return {kAny, 0};
-  return weight_gradient ? Range{128, kAny} : Range{32, 128};
+  if (dtype == DType::bf16 && onednn_has_bf16_matrices()) return {kAny, 0};
+  if (weight_gradient) return {64, kAny};
+  return {32, dtype == DType::f32 ? kAny : 256};
 }
 
 bool is_possible(const Conv2dShape& s) {
