@@ -9,17 +9,17 @@
 namespace clx::kernels {
 
 /// Of N images (pixels,C), `count` flipped ones are written: those of a list that has, image after image, its
-/// states after 0, 1, …, steps steps; the first written is number `first` of the list.
+/// states after begin, begin + 1, …, end − 1 steps; the first written is number `first` of the list.
 struct FlipShape {
   int N = 0, pixels = 0, C = 0;
-  int steps = 0, per_step = 0;  // per_step ranks are removed at each step
-  bool channels = false;        // ranks (N,pixels,C), else (N,pixels)
+  int begin = 0, end = 1, per_step = 0;  // per_step ranks are removed at each step
+  bool channels = false;                 // ranks (N,pixels,C), else (N,pixels)
   std::int64_t first = 0;
   int count = 0;
 };
 
-/// With n, s = divmod(first + k, steps + 1): y[k,p,c] = baseline[n,c] where the rank of (n,p,c) is below
-/// s·per_step, else x[n,p,c]. y has x's dtype, to which the baseline is rounded.
+/// With n, s = divmod(first + k, end − begin): y[k,p,c] = baseline[n,c] where the rank of (n,p,c) is below
+/// (begin + s)·per_step, else x[n,p,c]. y has x's dtype, to which the baseline is rounded.
 void flip(
     const Cpu&, const FlipShape&, ConstView x, const std::int32_t* ranks, const float* baseline, View y);
 void flip(
@@ -35,8 +35,8 @@ void flip_baseline(const Cpu&, int N, int pixels, int C, FlipValue, ConstView x,
 void flip_baseline(const Cuda&, int N, int pixels, int C, FlipValue, ConstView x, float* baseline);
 void flip_baseline(const Emulated&, int N, int pixels, int C, FlipValue, ConstView x, float* baseline);
 
-/// score[i] = softmax(logits_i)[classes[(first + i)/per_class]] for the rows i of logits (rows,cols); the
-/// exponentials are summed in double precision.
+/// With n, s = divmod(first + i, per_class): score[n·stride + s] = softmax(logits_i)[classes[n]] for the rows
+/// i of logits (rows,cols); the exponentials are summed in double precision.
 void class_score(const Cpu&,
                  int rows,
                  int cols,
@@ -44,6 +44,7 @@ void class_score(const Cpu&,
                  int per_class,
                  const float* logits,
                  const std::int32_t* classes,
+                 std::int64_t stride,
                  float* score);
 void class_score(const Cuda&,
                  int rows,
@@ -52,6 +53,7 @@ void class_score(const Cuda&,
                  int per_class,
                  const float* logits,
                  const std::int32_t* classes,
+                 std::int64_t stride,
                  float* score);
 void class_score(const Emulated&,
                  int rows,
@@ -60,6 +62,7 @@ void class_score(const Emulated&,
                  int per_class,
                  const float* logits,
                  const std::int32_t* classes,
+                 std::int64_t stride,
                  float* score);
 
 /// Three areas under each row p_0, p_1, …, p_steps of `curves` (N, steps + 1), by the trapezoidal rule with a

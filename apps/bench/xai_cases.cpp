@@ -194,16 +194,16 @@ Workload flip_of(const Sizes& s, Device device) {
   const Tensor x = random_tensor({images, s.size, s.size, 3}, device, DType::f32, 3),
                ranks = rank_maps(some_maps(s, device, 1).slice(0, images)),
                base = flip_baseline(x, FlipValue::least);
-  const FlipSteps steps{3, s.pixels() / 4};
+  const FlipSteps steps{0, 4, s.pixels() / 4};
   const auto run = [=] { return flip(x, ranks, base, steps, 0, count); };
   return {run, [=] {
             const std::vector<double> y = values(run()), from = values(x), baseline = values(base);
             const std::vector<std::int32_t> rank = ranks.to_host<std::int32_t>();
             const std::int64_t size = s.pixels() * 3;
             for (const std::int64_t i : some_of(count * size)) {
-              const std::int64_t number = i / size, n = number / (steps.steps + 1), within = i % size;
+              const std::int64_t number = i / size, n = number / steps.states(), within = i % size;
               const bool gone =
-                  rank[at(n * s.pixels() + within / 3)] < number % (steps.steps + 1) * steps.per_step;
+                  rank[at(n * s.pixels() + within / 3)] < number % steps.states() * steps.per_step;
               const double expected = gone ? baseline[at(n * 3 + within % 3)] : from[at(n * size + within)];
               expect_close("flipped", i, y[at(i)], {expected, 0}, DType::f32);
             }

@@ -21,6 +21,7 @@
 #include "nn/features.h"
 #include "runtime/autograd.h"
 #include "runtime/io/file.h"
+#include "runtime/threads.h"
 #include "xai/explain/controls.h"
 #include "xai/metrics/coherence.h"
 #include "xai/metrics/complexity.h"
@@ -86,6 +87,7 @@ class Evaluation {
         "ssim: expected images of at least its window of ", window, "×", window, " pixels, got ",
         set_.height(), "×", set_.width());
     flipping_.values = noise_bounds(NoiseClamp::valid_range, batches_.mean(), batches_.std()).low;
+    if (flipping_.max_memory == 0) flipping_.max_memory = fitting_memory();
     check_step();
     scores_.count(o_.filter, o_.coherence_filter);
   }
@@ -108,6 +110,12 @@ class Evaluation {
   }
 
  private:
+  // Much for a GPU to do at once, little enough for a CPU's caches.
+  std::int64_t fitting_memory() const {
+    constexpr std::int64_t kMiB = 1 << 20;
+    return device_.kind == DeviceKind::cpu ? 64 * kMiB * threads() : 2048 * kMiB;
+  }
+
   // Before hours of work, not after.
   void check_step() const {
     const bool channels = flipping_.mode == xai::FlipMode::channel;
@@ -216,12 +224,14 @@ class Evaluation {
     const std::vector<std::int32_t>& classes = o_.pf_class == "true"        ? labels
                                                : o_.pf_class == "predicted" ? e.predicted
                                                                             : e.target;
-    std::vector<xai::PixelFlipping> flips;
-    for (const Named& m : maps) {
-      flips.push_back(xai::pixel_flipping(classifier, images, m.maps, classes, flipping_));
-      const xai::PixelFlipping& f = flips.back();
-      scores_.add("pf", m.name, "PF_AUC", o_.pf_auc == "with-p0" ? f.auc_with_p0 : f.auc);
-      curves_.add(m.name, f.curves);
+    std::vector<Tensor> all;
+    for (const Named& m : maps)
+      all.push_back(m.maps);
+    const auto flips = xai::pixel_flipping(classifier, images, all, classes, flipping_);
+    for (std::size_t m = 0; m < maps.size(); ++m) {
+      const xai::PixelFlipping& f = flips[m];
+      scores_.add("pf", maps[m].name, "PF_AUC", o_.pf_auc == "with-p0" ? f.auc_with_p0 : f.auc);
+      curves_.add(maps[m].name, f.curves);
     }
     scores_.add("pf", "", "p0", flips[0].p0);
     curves_.add_p0(flips[0].p0);

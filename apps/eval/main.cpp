@@ -13,7 +13,7 @@ namespace clx::app {
 namespace {
 
 struct Texts {
-  std::string mask_mode = "clean", max_memory = "2G";
+  std::string mask_mode = "clean", max_memory = "auto";
 };
 
 void add_output_options(Options& options, EvaluationOptions& o) {
@@ -42,7 +42,8 @@ void add_metric_options(Options& options, EvaluationOptions& o, Texts& texts) {
   options.add("coherence-filter", &o.coherence_filter, populations(), "the same for coherence");
   options.add("maps", &o.maps, ".npz or .npy of maps (N,H,W), by any tool, to score instead of our own");
   options.add("max-memory", &texts.max_memory,
-              "most memory for the images of pixel flipping, as 2G; does not change the result");
+              "most memory for the images of pixel flipping, as 2G; auto: 2G on a GPU, on a CPU 64M for each "
+              "thread, which its caches like; does not change the result");
 
   options.group("Pixel flipping");
   options
@@ -128,7 +129,7 @@ int main_of_eval(int argc, char** argv) {
   if (const auto code = options.parse(argc, argv)) return *code;
   if (o.stability.ssim.window % 2 == 0)
     throw UsageError(concat("ssim-window: expected an odd number, got ", o.stability.ssim.window));
-  o.pixel_flipping.max_memory = parse_byte_size(texts.max_memory);
+  o.pixel_flipping.max_memory = texts.max_memory == "auto" ? 0 : parse_byte_size(texts.max_memory);
   o.data.reference_masks = texts.mask_mode == "reference";
   o.config_toml = options.to_toml();
   o.flags = deciding(options.values());

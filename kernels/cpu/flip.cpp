@@ -69,7 +69,8 @@ void flip_images(const FlipShape& s, const T* x, const std::int32_t* ranks, cons
   const std::int64_t size = static_cast<std::int64_t>(s.pixels) * s.C,
                      rank_size = s.channels ? size : s.pixels;
   parallel_for(s.count, [&](std::int64_t k) {
-    const std::int64_t n = (s.first + k) / (s.steps + 1), step = (s.first + k) % (s.steps + 1);
+    const std::int64_t states = s.end - s.begin, n = (s.first + k) / states,
+                       step = s.begin + (s.first + k) % states;
     const FlippedImage<T> image{x + n * size, ranks + n * rank_size, baseline + n * s.C, y + k * size,
                                 static_cast<std::int32_t>(step * s.per_step)};
     flip_pixels(s, image, s.C == 3 ? flip_three_channels(s, image) : 0);
@@ -137,6 +138,7 @@ void class_score(const Cpu&,
                  int per_class,
                  const float* logits,
                  const std::int32_t* classes,
+                 std::int64_t stride,
                  float* score) {
   parallel_ranges(rows, std::max(1, 4096 / cols), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
@@ -145,8 +147,8 @@ void class_score(const Cpu&,
       double sum = 0;
       for (int j = 0; j < cols; ++j)
         sum += static_cast<double>(std::exp(z[j] - most));
-      score[i] =
-          static_cast<float>(static_cast<double>(std::exp(z[classes[(first + i) / per_class]] - most)) / sum);
+      const std::int64_t n = (first + i) / per_class, s = (first + i) % per_class;
+      score[n * stride + s] = static_cast<float>(static_cast<double>(std::exp(z[classes[n]] - most)) / sum);
     }
   });
 }

@@ -19,7 +19,8 @@ constexpr int kThreads = 256, kValues = 4;
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     flip_kernel(const FlipShape s, const T* x, const std::int32_t* ranks, const float* baseline, T* y) {
-  const std::int64_t k = blockIdx.y, n = (s.first + k) / (s.steps + 1), step = (s.first + k) % (s.steps + 1);
+  const std::int64_t k = blockIdx.y, states = s.end - s.begin;
+  const std::int64_t n = (s.first + k) / states, step = s.begin + (s.first + k) % states;
   const std::int64_t size = std::int64_t(s.pixels) * s.C;
   const std::int64_t removed = step * s.per_step;
   x += n * size;
@@ -65,6 +66,7 @@ __global__ void __launch_bounds__(kThreads) class_score_kernel(int rows,
                                                                int per_class,
                                                                const float* logits,
                                                                const std::int32_t* classes,
+                                                               std::int64_t stride,
                                                                float* score) {
   const std::int64_t i = std::int64_t(blockIdx.x) * (kThreads / 32) + threadIdx.x / 32;
   if (i >= rows) return;  // the whole warp
@@ -78,9 +80,10 @@ __global__ void __launch_bounds__(kThreads) class_score_kernel(int rows,
   for (int j = lane; j < cols; j += 32)
     sum += static_cast<double>(expf(z[j] - most));
   sum = warp_sum(sum);
-  if (lane == 0)
-    score[i] =
-        static_cast<float>(static_cast<double>(expf(z[classes[(first + i) / per_class]] - most)) / sum);
+  if (lane == 0) {
+    const std::int64_t n = (first + i) / per_class, s = (first + i) % per_class;
+    score[n * stride + s] = static_cast<float>(static_cast<double>(expf(z[classes[n]] - most)) / sum);
+  }
 }
 
 __device__ double trapezoids(const float* p, int count) {
@@ -144,9 +147,10 @@ void class_score(const Gpu& gpu,
                  int per_class,
                  const float* logits,
                  const std::int32_t* classes,
+                 std::int64_t stride,
                  float* score) {
   launch(class_score_kernel, dim3(ceil_div(rows, kThreads / 32)), kThreads, 0, gpu, rows, cols, first,
-         per_class, logits, classes, score);
+         per_class, logits, classes, stride, score);
 }
 
 void curve_areas(const Gpu& gpu, int N, int steps, const float* curves, float* areas) {

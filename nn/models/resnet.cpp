@@ -8,8 +8,10 @@
 #include "nn/modules/projection_head.h"
 #include "runtime/autograd.h"
 #include "runtime/check.h"
+#include "runtime/ops/join.h"
 #include "runtime/ops/pool.h"
 #include "runtime/suggest.h"
+#include "runtime/threads.h"
 
 namespace clx::nn {
 namespace {
@@ -145,10 +147,32 @@ class Resnet final : public Model {
 
   // Blocks first … end − 1; the stem before block 0.
   Tensor run(const Tensor& x, std::size_t first, std::size_t end) {
+    const auto stage = static_cast<std::size_t>(plan_.blocks[0]);
+    const std::int64_t slice = first == 0 && end > stage ? images_in_caches(x) : 0;
+    if (slice == 0 || slice >= x.dim(0)) return run_at_once(x, first, end);
+    std::vector<Tensor> parts;
+    for (std::int64_t n = 0; n < x.dim(0); n += slice)
+      parts.push_back(run_at_once(x.slice(n, std::min(n + slice, x.dim(0))), 0, stage));
+    return run_at_once(join(parts), stage, end);
+  }
+
+  Tensor run_at_once(const Tensor& x, std::size_t first, std::size_t end) {
     Tensor y = first == 0 ? stem(x) : x;
     for (std::size_t i = first; i < end; ++i)
       y = blocks_[i].block->forward(y);
     return y;
+  }
+
+  // So many images pass the stem and the first stage at once, whose activations are the largest, that a CPU's
+  // caches hold them; 0 means all, where activations are kept for gradients or images see each other.
+  std::int64_t images_in_caches(const Tensor& x) {
+    constexpr std::int64_t kBytesPerThread = 1 << 20;  // of one activation
+    if (!x.defined() || x.rank() != 4 || x.device().kind != DeviceKind::cpu || grad_enabled() ||
+        stem_.batchnorm().training())
+      return 0;
+    const std::int64_t image = x.dim(1) * x.dim(2) * channels_ *
+                               static_cast<std::int64_t>(size_of(x.dtype())) / (plan_.small_stem ? 1 : 4);
+    return threads() * std::max<std::int64_t>(1, kBytesPerThread / std::max<std::int64_t>(1, image));
   }
 
   Tensor stem(const Tensor& x) {

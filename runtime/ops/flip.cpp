@@ -39,13 +39,13 @@ Tensor flip(const Tensor& images,
   const bool channels = ranks.defined() && ranks.rank() == 4;
   require("flip", "ranks", ranks, DType::i32, channels ? images.shape() : Shape{N, H, W}, images.device());
   require("flip", "baseline", baseline, DType::f32, {N, C}, images.device());
-  CLX_CHECK(steps.steps >= 0 && steps.per_step >= 0 && first >= 0 && count > 0 &&
-                first + count <= N * (steps.steps + 1),
-            "flip: expected some of ", N * (steps.steps + 1), " flipped images, got ", count, " from ", first,
-            " on");
-  const kernels::FlipShape s{
-      extent(N), extent(H * W), extent(C),    extent(steps.steps), extent(steps.per_step),
-      channels,  first,         extent(count)};
+  CLX_CHECK(steps.begin >= 0 && steps.states() > 0 && steps.per_step >= 0,
+            "flip: expected the states of some steps, got ", steps.states(), " from ", steps.begin, " on");
+  CLX_CHECK(first >= 0 && count > 0 && first + count <= N * steps.states(), "flip: expected some of ",
+            N * steps.states(), " flipped images, got ", count, " from ", first, " on");
+  const kernels::FlipShape s{extent(N),         extent(H * W),          extent(C), extent(steps.begin),
+                             extent(steps.end), extent(steps.per_step), channels,  first,
+                             extent(count)};
   Tensor y({count, H, W, C}, images.device(), images.dtype());
   on(images.device(), [&](const auto& backend) {
     kernels::flip(backend, s, images.view(), ranks.data<std::int32_t>(), baseline.data(), y.mutable_view());
@@ -53,8 +53,12 @@ Tensor flip(const Tensor& images,
   return y;
 }
 
-void class_score(
-    const Tensor& logits, const Tensor& classes, std::int64_t first, std::int64_t per_class, Tensor* scores) {
+void class_score(const Tensor& logits,
+                 const Tensor& classes,
+                 std::int64_t first,
+                 std::int64_t per_class,
+                 std::int64_t column,
+                 Tensor* scores) {
   require_floating("class_score", "logits", logits);
   require_rank("class_score", "logits (R,K)", logits, 2);
   const Device device = logits.device();
@@ -62,13 +66,17 @@ void class_score(
   require("class_score", "classes", classes, DType::i32, {classes.size()}, device);
   require("class_score", "scores", *scores, DType::f32, scores->shape(), device);
   require_labels("class_score", classes, logits.dim(1));
-  CLX_CHECK(per_class > 0 && scores->size() == classes.size() * per_class && first >= 0 &&
-                first + logits.dim(0) <= scores->size(),
-            "class_score: expected ", classes.size() * per_class, " scores, got room for ", scores->size(),
-            " and ", logits.dim(0), " rows from ", first, " on");
+  CLX_CHECK(per_class > 0 && column >= 0 && scores->rank() == 2 && scores->dim(0) == classes.size() &&
+                column + per_class <= scores->dim(1),
+            "class_score: expected room for ", per_class, " scores of each of ", classes.size(),
+            " classes from column ", column, " on, got ", scores->shape());
+  CLX_CHECK(first >= 0 && first + logits.dim(0) <= classes.size() * per_class,
+            "class_score: expected some of ", classes.size() * per_class, " rows, got ", logits.dim(0),
+            " from ", first, " on");
   on(device, [&](const auto& backend) {
     kernels::class_score(backend, extent(logits.dim(0)), extent(logits.dim(1)), first, extent(per_class),
-                         logits.data(), classes.data<std::int32_t>(), scores->mutable_data() + first);
+                         logits.data(), classes.data<std::int32_t>(), scores->dim(1),
+                         scores->mutable_data() + column);
   });
 }
 

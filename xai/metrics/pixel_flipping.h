@@ -55,9 +55,10 @@ struct PixelFlipping {
 };
 
 /// Removes pixels in descending order of the map, ties in raster order, and records the softmax score of
-/// `classes` after every `pixels_per_step` of them.
+/// `classes` after every `pixels_per_step` of them. Several maps of the same images share the classification
+/// of the unperturbed image and of that without any pixel left.
 ///
-/// Shapes    images (N,H,W,C) f32 or bf16, maps (N,H,W) f32, classes: N values
+/// Shapes    images (N,H,W,C) f32 or bf16, each of maps (N,H,W) f32, classes: N values → one for each of maps
 /// Range     scores in [0,1]; a lower area is more faithful
 /// Throws    Error if shapes differ, a class is not one of the classifier's, H·W is not a multiple of
 ///           pixels_per_step, there is but one step, or `values` are missing
@@ -68,6 +69,12 @@ struct PixelFlipping {
 /// Source    Bach et al. 2015, doi:10.1371/journal.pone.0130140, "pixel-flipping"; Quantus' PixelFlipping.
 ///           Differs from the paper: several pixels a step, the image's minimum instead of inverted pixels,
 ///           and the area is normalised by S − 1 (CLXAI reference code)
+std::vector<PixelFlipping> pixel_flipping(const Classifier& classifier,
+                                          const Tensor& images,
+                                          const std::vector<Tensor>& maps,
+                                          const std::vector<std::int32_t>& classes,
+                                          const PixelFlippingOptions& options = {});
+/// The same of one map for each image.
 PixelFlipping pixel_flipping(const Classifier& classifier,
                              const Tensor& images,
                              const Tensor& maps,
