@@ -9,6 +9,7 @@
 #include "runtime/ops/linear.h"
 #include "runtime/ops/relu.h"
 #include "runtime/ops/softmax.h"
+#include "runtime/threads.h"
 #include "tests/nn/closed_form.h"
 #include "tests/nn/test_data.h"
 
@@ -136,6 +137,18 @@ TEST(Resnet, folds_the_current_batchnorms_into_its_filters_for_inference) {
           e.tensor->mutable_data()[i] *= 1.5f;
     });
     expect_same();
+  }
+}
+
+// More images than pass the first stage at once where no gradient is wanted.
+TEST(Resnet, gives_an_image_the_same_bits_among_many) {
+  const NoGrad no_grad;
+  const auto model = make_model("resnet18-cifar", {}, 3);
+  const Tensor x = images(8 * threads() + 3, 32);
+  const std::vector<float> all = model->forward(x).to_host();
+  for (const std::int64_t n : {std::int64_t{0}, x.dim(0) / 2, x.dim(0) - 1}) {
+    const std::vector<float> alone = model->forward(x.slice(n, n + 1)).to_host();
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), all.begin() + n * 10)) << "image " << n;
   }
 }
 
