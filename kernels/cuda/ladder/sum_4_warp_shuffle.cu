@@ -1,7 +1,7 @@
 // What: y = Σ x[i].
 // Who: at most 1024 blocks of 256 threads over all elements, one sum per block; then one block over those.
 // Where: the tree in registers; one sum per warp (32 bytes) in shared memory.
-// Limit: memory: one load in flight per thread.
+// Limit: memory: a few loads of 4 bytes in flight per thread.
 //
 // The 32 lanes of a warp can read each other's registers: a shuffle replaces a write, a barrier and a read of
 // shared memory. Each warp folds its 32 sums in five shuffles, leaves one number in shared memory, and after

@@ -3,10 +3,10 @@
 // Where: four times four numbers per thread in registers; one sum per warp (32 bytes) in shared memory.
 // Limit: memory bandwidth.
 //
-// Bandwidth is bytes in flight divided by latency. A thread of rung 4 waits for one number of 4 bytes at a
-// time; here it asks for four vectors of 16 bytes before it adds the first, 16 times as much, into four sums
-// that do not wait for each other. What four vectors do not divide is added one by one, and the four sums in
-// a fixed order.
+// Bandwidth is bytes in flight divided by latency. A thread of rung 4 loads numbers of 4 bytes, as many at a
+// time as the compiler unrolls the loop; here it asks for four vectors of 16 bytes before it adds the first,
+// into four sums that do not wait for each other. What that does not divide is added one by one, and the four
+// sums in a fixed order.
 #include <algorithm>
 
 #include "kernels/cuda/launch.h"
