@@ -190,6 +190,18 @@ TEST(Conv2dKernelFuzz, ConvolvesExactly) {
   });
 }
 
+// Multiples of 64, as the kernels for Hopper want them.
+TEST(Conv2dKernelFuzz, ConvolvesManyChannelsExactly) {
+  EmulatedDevice emulated;
+  fuzz(40, [&](std::mt19937& random) {
+    Conv2dShape s = pick_convolution(random, 50'000);
+    s.C = pick(random, {64, 64, 128}), s.K = pick(random, {64, 64, 128});
+    s.N = std::min(s.N, 3);
+    s.stride = between(random, 1, 2);
+    return convolution_fault(emulated, ConvolutionCase(random, s));
+  });
+}
+
 /// The largest error of `got`, in parts of the largest sum of the products' absolute values.
 double worst(const GuardedArray<Cpu>& got, const Integers& exact, const Integers& of_absolutes) {
   const std::vector<float> values = got.values();
