@@ -10,6 +10,8 @@ process held is its own, too. Nothing else should run on the machine.
 import argparse
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -29,6 +31,28 @@ AIMS = {
 }
 ROWS = {"train": "training_step", "infer": "inference"}
 LAYOUTS = ("nchw", "nhwc")
+# What functions belong to: the first pattern that their names match. Generated code without a name is oneDNN's.
+KINDS = (
+    ("products of tiles (Winograd, linear, strided weight gradients)", r"multiply_block|multiply_tile"),
+    ("Winograd's transforms", r"winograd|transform"),
+    ("direct convolutions (oneDNN)", r"^0x|dnnl"),
+    ("batch-norm with ReLU and residual", r"batchnorm|chunk_statistics|sum_rows|combine"),
+    ("pooling, sums, ReLU", r"pool|::add\(|relu"),
+    ("optimizer", r"update_|sgd|momentum"),
+    ("filters into other layouts, sums of partial gradients", r"filter|backward_weight|convert"),
+    ("the system (memory's first touch, scheduling)", r"^\[k\]"),
+    ("waiting for the other thread", r"ThreadPool|clock_gettime|yield"),
+)
+NEXT = """
+## What would be next
+
+- 3×3 convolutions with stride 2, now direct: as four convolutions of the phases of the image, each by Winograd's
+  algorithm, 81 products instead of 144 for 16 outputs.
+- 512 channels on 4×4 positions: the transformed filters, 36 MiB, come from memory again for every chunk of tiles; larger
+  chunks where images are many.
+- bf16: products at full rate need no transform, so what is left is batch-norm's statistics in the epilogue of the
+  convolution, one pass over the activations less in each direction.
+"""
 
 
 class Measured:
@@ -120,6 +144,44 @@ def operations(a):
     )
 
 
+def shares(a, arch, mode, precision):
+    """Per kind of function the share of processor time, from perf's samples; None without perf."""
+    pattern = f"^{arch}_{ROWS[mode]}/cpu/N{BATCHES[arch][0]}_{precision}$"
+    with tempfile.TemporaryDirectory() as folder:
+        data = pathlib.Path(folder) / "perf.data"
+        command = ["perf", "record", "-q", "-F", "499", "-o", data, a.bin / "clx-bench", "--device", "cpu"]
+        command += ["--benchmark-filter", pattern, "--benchmark-repetitions", "1", "--benchmark-min-time", "8"]
+        if subprocess.run([str(part) for part in command], capture_output=True).returncode:
+            return None
+        command = ["perf", "script", "-i", str(data), "-F", "ip,sym,dso"]
+        lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    counts = dict.fromkeys([kind for kind, _ in KINDS] + ["other"], 0)
+    for line in lines:
+        address, name = line.split(maxsplit=1)
+        if re.search("random_tensor|Initializer|measure_peaks|memmove|drawn", name):
+            continue  # before the steps
+        if "kernel" in name.rsplit("(", 1)[-1]:
+            name = "[k] " + name
+        elif name.startswith("[unknown]"):
+            name = "0x" + address
+        counts[next((kind for kind, p in KINDS if re.search(p, name)), "other")] += 1
+    return {kind: count / max(1, sum(counts.values())) for kind, count in counts.items()}
+
+
+def profile(a):
+    """Where the steps' time goes."""
+    if not shutil.which("perf"):
+        return "\n## Where the time goes\n\nperf is not installed.\n"
+    cases = [(arch, mode, p) for arch in a.arch for mode in ("train", "infer") for p in a.precision]
+    found = {case: shares(a, *case) for case in cases}
+    found = {case: share for case, share in found.items() if share}
+    rows = [[kind, *(f"{100 * share[kind]:.1f} %" for share in found.values())] for kind in [k for k, _ in KINDS] + ["other"]]
+    return (
+        "\n## Where the time goes\n\nShares of the processors' time, from samples of perf. The operations below say how "
+        "far from the roofline each is.\n\n" + report.table(["", *(", ".join(case) for case in found)], rows)
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=pathlib.Path, required=True)
@@ -131,7 +193,7 @@ def main():
     parser.add_argument("--repetitions", type=int, default=3, help="of each side in a round")
     parser.add_argument("--steps", type=int, default=2, help="that PyTorch takes in one repetition")
     parser.add_argument("--min-time", type=float, default=1, help="seconds of one of our repetitions")
-    parser.add_argument("--only", choices=["networks", "operations"])
+    parser.add_argument("--only", choices=["networks", "profile", "operations"])
     a = parser.parse_args()
     text = report.preamble(
         "Training and inference on the CPU beside PyTorch",
@@ -139,10 +201,10 @@ def main():
         a.bin,
         ("torch", "torchvision", "numpy"),
     )
-    if a.only != "operations":
-        text += comparison(a)
-    if a.only != "networks":
-        text += operations(a)
+    for name, part in (("networks", comparison), ("profile", profile), ("operations", operations)):
+        if a.only in (None, name):
+            text += part(a)
+    text += NEXT
     report.write(a.output, text)
 
 
