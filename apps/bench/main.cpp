@@ -27,6 +27,7 @@ struct Settings {
   bool list = false;
   double min_time = 0.2;
   int repetitions = 5;
+  bool bare = false;
   std::filesystem::path out, markdown, image_folder;
 };
 
@@ -61,8 +62,8 @@ void keep_matching(const std::string& filter, std::vector<Case>* cases) {
 // Times one row; google-benchmark calls it several times, and only the first has to prepare and to check.
 class Timing {
  public:
-  Timing(const std::vector<Case>& cases, Device device)
-      : cases_(cases), device_(device), memory_(cases.size()) {}
+  Timing(const std::vector<Case>& cases, Device device, bool bare)
+      : cases_(cases), device_(device), bare_(bare), memory_(cases.size()) {}
 
   /// The most memory that a row's execution took beside its operands.
   std::size_t memory(std::size_t index) const { return memory_[index]; }
@@ -73,8 +74,10 @@ class Timing {
         workload_ = {};
         index_.reset();
         workload_ = cases_[index].prepare();
-        workload_.check();
-        memory_[index] = measure_memory();
+        if (!bare_) {
+          workload_.check();
+          memory_[index] = measure_memory();
+        }
         index_ = index;
       }
     } catch (const std::exception& error) {
@@ -106,6 +109,7 @@ class Timing {
 
   const std::vector<Case>& cases_;
   Device device_;
+  bool bare_;
   std::vector<std::size_t> memory_;
   std::optional<std::size_t> index_;
   Workload workload_;
@@ -113,12 +117,18 @@ class Timing {
 
 class MarkdownReporter : public benchmark::BenchmarkReporter {
  public:
-  MarkdownReporter(
-      const std::vector<Case>& cases, Device device, int repetitions, const Timing& timing, Report* report)
-      : cases_(cases), device_(device), repetitions_(repetitions), timing_(timing), report_(*report) {}
+  MarkdownReporter(const std::vector<Case>& cases,
+                   Device device,
+                   const Settings& settings,
+                   const Timing& timing,
+                   Report* report)
+      : cases_(cases), device_(device), settings_(settings), timing_(timing), report_(*report) {}
 
   bool ReportContext(const Context&) override {
-    report_.begin(device_, measure_peaks(device_), repetitions_);
+    if (settings_.bare)
+      report_.begin_bare();
+    else
+      report_.begin(device_, measure_peaks(device_), settings_.repetitions);
     return true;
   }
 
@@ -140,7 +150,7 @@ class MarkdownReporter : public benchmark::BenchmarkReporter {
 
   const std::vector<Case>& cases_;
   Device device_;
-  int repetitions_;
+  const Settings& settings_;
   const Timing& timing_;
   Report& report_;
 };
@@ -159,7 +169,7 @@ void initialize(const Settings& s) {
 
 int measure(const Settings& s, const std::vector<Case>& cases, Device device) {
   initialize(s);
-  Timing timing(cases, device);
+  Timing timing(cases, device, s.bare);
   std::size_t width = 0;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     width = std::max(width, cases[i].name.size());
@@ -169,7 +179,7 @@ int measure(const Settings& s, const std::vector<Case>& cases, Device device) {
   }
   const bool libraries = std::ranges::any_of(cases, [](const Case& c) { return !c.library.empty(); });
   Report report(std::cout, width, libraries);
-  MarkdownReporter reporter(cases, device, s.repetitions, timing, &report);
+  MarkdownReporter reporter(cases, device, s, timing, &report);
   benchmark::RunSpecifiedBenchmarks(&reporter);
   if (!s.markdown.empty()) io::write_file(s.markdown, report.text().data(), report.text().size());
   CLX_CHECK(report.wrong_rows() == 0, "bench: expected right results, got ", report.wrong_rows(),
@@ -192,6 +202,10 @@ int main_of_bench(int argc, char** argv) {
   options.group("Measuring");
   options.add("benchmark-min-time", &s.min_time, "seconds that each repetition runs at least").range(0, 3600);
   options.add("benchmark-repetitions", &s.repetitions, "how often each row is measured").range(1, 1000);
+  options.add(
+      "bare", &s.bare,
+      "time alone: without the machine's peaks, checks and memory, so that the memory of this process is "
+      "the row's");
   options.group("Results");
   options.add("markdown", &s.markdown, "file for the table, beside stdout");
   options.add("benchmark-out", &s.out, "file for every repetition as JSON");

@@ -14,6 +14,11 @@
 namespace clx::app {
 namespace {
 
+// Three digits, or all of a larger number: "12.3", "1234".
+std::string in_digits(double value) {
+  return fmt::format("{:.{}f}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
+}
+
 // Three digits and a unit: "12.3 ms".
 std::string with_unit(double value, const std::string& unit) {
   struct Prefix {
@@ -24,12 +29,7 @@ std::string with_unit(double value, const std::string& unit) {
                                   {1, ""},     {1e-3, "m"}, {1e-6, "µ"}};
   for (const Prefix& prefix : kPrefixes)
     if (value >= prefix.factor * 0.9995) {
-      const double scaled = value / prefix.factor;
-      return fmt::format("{:.{}f} {}{}", scaled,
-                         scaled < 9.995   ? 2
-                         : scaled < 99.95 ? 1
-                                          : 0,
-                         prefix.name, unit);
+      return fmt::format("{} {}{}", in_digits(value / prefix.factor), prefix.name, unit);
     }
   return fmt::format("{:.3g} {}", value, unit);
 }
@@ -74,6 +74,16 @@ void Report::begin(Device device, const Peaks& peaks, int repetitions) {
                   with_unit(peaks.product_f32, "FLOP/s"), with_unit(peaks.product_bf16, "FLOP/s"),
                   with_unit(peaks.copy, "B/s"), repetitions,
                   libraries_ ? " The library's speed is 1 in the column beside it." : ""));
+  write_header();
+}
+
+void Report::begin_bare() {
+  bare_ = true;
+  write("# Times alone: nothing was checked\n\n");
+  write_header();
+}
+
+void Report::write_header() {
   write(fmt::format("| {:<{}} | {:>8} | {:>6} | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} | {:>8} |{}\n",
                     "what", width_, "median", "spread", "FLOP", "bytes", "rate", "of peak", "memory",
                     "images/s", libraries_ ? " of library |" : ""));
@@ -96,13 +106,13 @@ void Report::row(const Case& c, std::vector<double> seconds, std::size_t memory)
   seconds_[c.name] = time;
   const bool arithmetic = c.bound == Bound::arithmetic;
   const double rate = (arithmetic ? c.flops : c.bytes) / time;
-  write(fmt::format("| {:<{}} | {:>8} | {:>4.0f} % | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} | {:>8} |{}\n",
-                    c.name, width_, with_unit(time, "s"), 100 * (seconds.back() - seconds.front()) / time,
-                    with_unit(c.flops, "FLOP"), with_unit(c.bytes, "B"),
-                    with_unit(rate, arithmetic ? "FLOP/s" : "B/s"),
-                    fmt::format("{:.0f} % of {}", 100 * rate / peaks_.of(c), arithmetic ? "product" : "copy"),
-                    with_unit(static_cast<double>(memory), "B"),
-                    c.images > 0 ? fmt::format("{:.0f}", c.images / time) : "", beside_library(c)));
+  write(fmt::format(
+      "| {:<{}} | {:>8} | {:>4.0f} % | {:>10} | {:>8} | {:>12} | {:>17} | {:>8} | {:>8} |{}\n", c.name,
+      width_, with_unit(time, "s"), 100 * (seconds.back() - seconds.front()) / time,
+      with_unit(c.flops, "FLOP"), with_unit(c.bytes, "B"), with_unit(rate, arithmetic ? "FLOP/s" : "B/s"),
+      bare_ ? "" : fmt::format("{:.0f} % of {}", 100 * rate / peaks_.of(c), arithmetic ? "product" : "copy"),
+      bare_ ? "" : with_unit(static_cast<double>(memory), "B"),
+      c.images > 0 ? in_digits(c.images / time) : "", beside_library(c)));
 }
 
 void Report::wrong(const Case& c, const std::string& error) {

@@ -21,6 +21,8 @@ class Report {
 
   /// What was measured where, and the head of the table.
   void begin(Device device, const Peaks& peaks, int repetitions);
+  /// The head of a table whose rows are only timed: no peaks, nothing checked.
+  void begin_bare();
   /// The seconds per execution of each repetition, and the most bytes that one took beside its operands.
   void row(const Case& measured, std::vector<double> seconds, std::size_t memory);
   /// A row that was not timed because its check failed.
@@ -31,6 +33,7 @@ class Report {
 
  private:
   void write(const std::string& text);
+  void write_header();
   std::string beside_library(const Case& measured) const;
 
   std::ostream& out_;
@@ -38,6 +41,7 @@ class Report {
   bool libraries_;
   std::map<std::string, double> seconds_;  // of a row's execution
   Peaks peaks_;
+  bool bare_ = false;
   std::string text_;
   int wrong_rows_ = 0;
 };

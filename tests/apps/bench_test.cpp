@@ -50,6 +50,15 @@ TEST_F(Bench, ListsOnlyTheRowsThatMatch) {
   EXPECT_EQ(output(), "add/cpu/N64_C64_H32_f32\nrelu/cpu/N64_C64_H32_f32\n");
 }
 
+TEST_F(Bench, OnlyTimesWhenBare) {
+  ASSERT_EQ(run("--device cpu --bare --benchmark_repetitions=1 --benchmark_min_time=0 "
+                "--benchmark_filter='^relu/.*f32$'"),
+            0);
+  EXPECT_NE(output().find("# Times alone"), std::string::npos) << output();
+  EXPECT_NE(output().find("| relu/cpu/"), std::string::npos) << output();
+  EXPECT_EQ(output().find("peaks"), std::string::npos) << output();
+}
+
 TEST_F(Bench, RefusesAFilterThatMatchesNothing) {
   EXPECT_EQ(run("--benchmark_filter=nothing"), 2);
   EXPECT_NE(output().find("error: --benchmark-filter: expected"), std::string::npos) << output();
