@@ -9,8 +9,7 @@ namespace clx {
 
 /// A stack of scratch buffers that a kernel launcher takes from and that the next op reuses from the
 /// start: work on one stream is ordered, so nothing is shared at the same time. It grows while an op
-/// asks for more than it ever saw (warm-up) and keeps its address afterwards. While `frozen`, growing
-/// throws: a captured graph holds its addresses.
+/// asks for more than it ever saw (warm-up) and keeps its address afterwards. A captured graph has its own.
 class Workspace {
  public:
   using Allocate = std::function<void*(std::size_t)>;
@@ -28,7 +27,6 @@ class Workspace {
   /// Starts the next op: all scratch handed out so far may be reused.
   void reset();
 
-  void freeze(bool frozen) { frozen_ = frozen; }
   std::size_t capacity() const { return capacity_; }
 
  private:
@@ -41,7 +39,6 @@ class Workspace {
   std::vector<Block> blocks_;  // one after warm-up; more while an op outgrows the first
   std::size_t used_ = 0;       // of the last block
   std::size_t capacity_ = 0;
-  bool frozen_ = false;
 };
 
 }  // namespace clx

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <new>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "kernels/memory.h"
+#include "runtime/capture.h"
 #include "runtime/check.h"
 #include "runtime/dispatch.h"
 
@@ -51,9 +53,12 @@ class CachingAllocator {
   explicit CachingAllocator(Device device) : device_(device) {}
 
   void* allocate(std::size_t bytes, bool guarded) {
+    const Capture* capture = current_capture(device_);
+    const std::uint64_t pool = capture ? capture->pool : 0;
+    guarded = guarded && !capture;  // what fills the bands would be captured, too
     const std::size_t size = size_class(bytes + (guarded ? 2 * kGuardBytes : 0));
-    char* base = static_cast<char*>(take(size));
-    Block block{size, bytes, guarded};
+    char* base = static_cast<char*>(take(size, pool));
+    Block block{size, bytes, guarded, pool};
     if (guarded) fill_guards(base, bytes);
     char* p = guarded ? base + kGuardBytes : base;
     const std::lock_guard lock(mutex_);
@@ -74,22 +79,40 @@ class CachingAllocator {
       stats_.in_use -= block.size;
     }
     char* base = static_cast<char*>(p) - (block.guarded ? kGuardBytes : 0);
-    if (block.guarded) check_guards(base, block.bytes);
+    if (block.guarded && !current_capture(device_)) check_guards(base, block.bytes);
     const std::lock_guard lock(mutex_);
-    kept_[block.size].push_back(base);
+    kept_[{block.pool, block.size}].push_back(base);
   }
 
+  // Of pools nothing: graphs write there.
   void release_cached() {
-    std::map<std::size_t, std::vector<void*>> kept;
+    Kept kept;
     {
       const std::lock_guard lock(mutex_);
-      kept.swap(kept_);
-      for (const auto& [size, blocks] : kept)
-        stats_.reserved -= size * blocks.size();
+      const auto end = kept_.lower_bound({1, 0});
+      kept.insert(std::make_move_iterator(kept_.begin()), std::make_move_iterator(end));
+      kept_.erase(kept_.begin(), end);
+      for (const auto& [key, blocks] : kept)
+        stats_.reserved -= key.size * blocks.size();
     }
-    for (const auto& [size, blocks] : kept)
+    for (const auto& [key, blocks] : kept)
       for (void* base : blocks)
         on_memory(device_, [&](const auto& backend) { kernels::release(backend, base); });
+  }
+
+  std::uint64_t make_pool() {
+    const std::lock_guard lock(mutex_);
+    return ++pools_;
+  }
+  void end_pool(std::uint64_t pool) {
+    const std::lock_guard lock(mutex_);
+    for (auto it = kept_.lower_bound({pool, 0}); it != kept_.end() && it->first.pool == pool;
+         it = kept_.erase(it)) {
+      std::vector<void*>& anybodys = kept_[{0, it->first.size}];
+      anybodys.insert(anybodys.end(), it->second.begin(), it->second.end());
+    }
+    for (auto& [p, block] : live_)
+      if (block.pool == pool) block.pool = 0;
   }
 
   MemoryStats stats() {
@@ -105,13 +128,22 @@ class CachingAllocator {
   struct Block {
     std::size_t size = 0, bytes = 0;
     bool guarded = false;
+    std::uint64_t pool = 0;
   };
+  // Pool 0 is everybody's.
+  struct Key {
+    std::uint64_t pool;
+    std::size_t size;
+    auto operator<=>(const Key&) const = default;
+  };
+  using Kept = std::map<Key, std::vector<void*>>;
 
-  void* take(std::size_t size) {
+  void* take(std::size_t size, std::uint64_t pool) {
     {
       const std::lock_guard lock(mutex_);
-      const auto found = kept_.find(size);
-      if (found != kept_.end() && !found->second.empty()) {
+      for (const std::uint64_t from : {pool, std::uint64_t{0}}) {
+        const auto found = kept_.find({from, size});
+        if (found == kept_.end() || found->second.empty()) continue;
         void* base = found->second.back();
         found->second.pop_back();
         return base;
@@ -163,7 +195,8 @@ class CachingAllocator {
   Device device_;
   std::mutex mutex_;
   std::unordered_map<void*, Block> live_;
-  std::map<std::size_t, std::vector<void*>> kept_;
+  Kept kept_;
+  std::uint64_t pools_ = 0;
   MemoryStats stats_;
 };
 
@@ -199,6 +232,14 @@ void reset_memory_peak(Device device) {
 
 void release_cached_memory(Device device) {
   allocator_of(device).release_cached();
+}
+
+std::uint64_t make_memory_pool(Device device) {
+  return allocator_of(device).make_pool();
+}
+
+void end_memory_pool(Device device, std::uint64_t pool) noexcept {
+  allocator_of(device).end_pool(pool);
 }
 
 void set_memory_guards(bool on) {

@@ -27,9 +27,14 @@ void reset_memory_peak(Device device);
 /// Returns kept blocks to the system.
 void release_cached_memory(Device device);
 
+/// A pool of the device's memory: what a thread allocates while it captures for the pool (runtime/capture.h)
+/// belongs to it and returns to it, for nobody else, until the pool ends; then it is anybody's.
+std::uint64_t make_memory_pool(Device device);
+void end_memory_pool(Device device, std::uint64_t pool) noexcept;
+
 /// For tests: surrounds every later block with guard bands, filled and checked when it is released;
 /// a write outside a tensor ends the program with a message that names the block's size. Fresh memory
-/// is filled with NaN.
+/// is filled with NaN. Not while the thread captures.
 void set_memory_guards(bool on);
 
 }  // namespace clx

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "runtime/allocator.h"
+#include "runtime/capture.h"
 #include "runtime/check.h"
 
 #ifdef CLX_CUDA
@@ -19,6 +20,13 @@ std::unique_ptr<Workspace> make_workspace(Device device) {
                                      [device](void* p) { release_memory(device, p); });
 }
 
+// The graph's while the thread captures, else this.
+Workspace* afresh(Device device, Workspace* scratch) {
+  if (const Capture* capture = current_capture(device)) scratch = capture->scratch;
+  scratch->reset();
+  return scratch;
+}
+
 }  // namespace
 
 Cpu cpu_backend() {
@@ -29,8 +37,7 @@ Cpu cpu_backend() {
 
 Emulated emulated_backend() {
   thread_local const std::unique_ptr<Workspace> scratch = make_workspace(kEmulated);
-  scratch->reset();
-  return {scratch.get()};
+  return {afresh(kEmulated, scratch.get())};
 }
 
 #ifdef CLX_CUDA
@@ -47,9 +54,9 @@ Cuda cuda_backend(int index) {
   kernels::use_cuda_device(index);
   thread_local std::map<int, std::unique_ptr<Workspace>> scratches;
   std::unique_ptr<Workspace>& scratch = scratches[index];
-  if (!scratch) scratch = make_workspace({DeviceKind::cuda, index});
-  scratch->reset();
-  return {index, cuda_stream(index), scratch.get()};
+  const Device device{DeviceKind::cuda, index};
+  if (!scratch) scratch = make_workspace(device);
+  return {index, cuda_stream(index), afresh(device, scratch.get())};
 }
 #endif
 

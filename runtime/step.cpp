@@ -5,6 +5,7 @@
 
 #include "kernels/memory.h"
 #include "kernels/step_state.h"
+#include "runtime/capture.h"
 #include "runtime/dispatch.h"
 #include "runtime/ops/require.h"
 
@@ -14,6 +15,8 @@ namespace {
 // Writes `bytes` of one field, in stream order.
 template <class Field>
 void write_field(Tensor& state, std::size_t offset, const Field& value) {
+  CLX_CHECK(!current_capture(state.device()),
+            "step: expected to be written outside a capture, got a capture");
   on(state.device(), [&](const auto& backend) {
     kernels::copy_from_host(backend, sizeof value, &value,
                             static_cast<char*>(state.mutable_view().data) + offset);

@@ -7,6 +7,7 @@
 #include "kernels/memory.h"
 #include "runtime/allocator.h"
 #include "runtime/autograd.h"
+#include "runtime/capture.h"
 #include "runtime/check.h"
 #include "runtime/dispatch.h"
 #include "runtime/node.h"
@@ -37,7 +38,18 @@ std::size_t checked_bytes(const Shape& shape, DType dtype) {
   return bytes;
 }
 
+// The host has no part in what a graph replays.
+void require_no_capture(const char* what, Device device) {
+  CLX_CHECK(!current_capture(device), what,
+            ": expected to be called outside a capture, got called within one; a "
+            "graph neither waits for the device nor reads the host's memory");
+}
+
 }  // namespace
+
+void mark_written(Storage& storage) {
+  ++storage.version;
+}
 
 Tensor::Tensor(Shape shape, Device device, DType dtype) : shape_(std::move(shape)), dtype_(dtype) {
   storage_ = std::make_shared<Storage>(device, checked_bytes(shape_, dtype));
@@ -58,6 +70,7 @@ Tensor Tensor::full(Shape shape, float value, Device device, DType dtype) {
 
 template <class T>
 Tensor Tensor::from_host(Shape shape, std::span<const T> values, Device device) {
+  require_no_capture("from_host", device);
   Tensor t(std::move(shape), device, kDTypeOf<T>);
   CLX_CHECK(static_cast<std::int64_t>(values.size()) == t.size(), "from_host: expected ", t.size(),
             " values for shape ", t.shape(), ", got ", values.size());
@@ -75,9 +88,14 @@ const void* Tensor::raw() const {
   return static_cast<const char*>(storage_->data) + offset_bytes_;
 }
 
+void Tensor::count_write() {
+  mark_written(*storage_);
+  if (Capture* capture = current_capture(storage_->device)) capture->written.push_back(storage_);
+}
+
 View Tensor::mutable_view() {
   if (!storage_) return {};
-  ++storage_->version;
+  count_write();
   return {static_cast<char*>(storage_->data) + offset_bytes_, dtype_};
 }
 
@@ -91,12 +109,13 @@ const T* Tensor::data() const {
 template <class T>
 T* Tensor::mutable_data() {
   T* p = const_cast<T*>(data<T>());
-  ++storage_->version;
+  count_write();
   return p;
 }
 
 template <class T>
 std::vector<T> Tensor::to_host() const {
+  require_no_capture("to_host", device());
   const T* from = data<T>();
   std::vector<T> values(static_cast<std::size_t>(size()));
   on(device(), [&](const auto& backend) { kernels::copy_to_host(backend, bytes(), from, values.data()); });
@@ -104,12 +123,15 @@ std::vector<T> Tensor::to_host() const {
 }
 
 float Tensor::item() const {
+  require_no_capture("item", device());
   CLX_CHECK(size() == 1, "item: expected one element, got shape ", shape_);
   return to_host<float>()[0];
 }
 
 Tensor Tensor::to(Device to) const {
   if (!defined() || to == device()) return detach();
+  require_no_capture("to", device());
+  require_no_capture("to", to);
   Tensor t(shape_, to, dtype_);
   if (device().kind != DeviceKind::cuda) {
     on(to,
@@ -125,6 +147,15 @@ Tensor Tensor::to(Device to) const {
     });
   }
   return t;
+}
+
+void Tensor::assign(const Tensor& from) {
+  CLX_CHECK(defined() && from.defined() && from.shape() == shape_ && from.dtype() == dtype_ &&
+                from.device() == device(),
+            "assign: expected contents like ", shape_, " of ", name_of(dtype_), " on ", device(), ", got ",
+            from.shape(), " of ", name_of(from.dtype()), " on ", from.device());
+  on(device(),
+     [&](const auto& backend) { kernels::copy(backend, bytes(), from.raw(), mutable_view().data); });
 }
 
 Tensor Tensor::clone() const {

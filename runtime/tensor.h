@@ -60,6 +60,9 @@ class Tensor {
   float item() const;
   /// The same contents on another device; not recorded for gradients. Shares storage if it is there.
   Tensor to(Device device) const;
+  /// Overwrites the contents with those of `from`, of the same shape, type and device; in stream order.
+  /// Throws    Error if they differ
+  void assign(const Tensor& from);
   /// A copy of the contents; not recorded for gradients.
   Tensor clone() const;
   /// The same storage, without history.
@@ -88,6 +91,7 @@ class Tensor {
 
  private:
   const void* raw() const;
+  void count_write();
   Tensor alias(Shape shape, std::size_t offset_bytes) const;
 
   Shape shape_;

@@ -101,9 +101,9 @@ void add_metric_options(Options& options, EvaluationOptions& o, Texts& texts) {
 
 // The options without those that only say where and how fast.
 Options::Values deciding(const Options::Values& all) {
-  constexpr std::array<std::string_view, 9> kOthers{"output-dir", "overwrite",  "save-maps",
-                                                    "quiet",      "batch-size", "threads",
-                                                    "workers",    "max-memory", "protocol"};
+  constexpr std::array<std::string_view, 10> kOthers{"output-dir", "overwrite", "save-maps", "quiet",
+                                                     "batch-size", "threads",   "workers",   "max-memory",
+                                                     "graph",      "protocol"};
   Options::Values values;
   for (const auto& value : all)
     if (std::ranges::find(kOthers, value.first) == kOthers.end()) values.push_back(value);
@@ -124,6 +124,7 @@ int main_of_eval(int argc, char** argv) {
   add_data_options(options, &o.data);
   add_explain_options(options, &o.explain);
   add_compute_options(options, &o.compute);
+  add_graph_option(options, &o.pixel_flipping.graph, "the forward pass of pixel flipping");
   inherit_data_of_run(options);
   options.preset("protocol", protocol_values);
   if (const auto code = options.parse(argc, argv)) return *code;

@@ -64,6 +64,14 @@ void add_algorithm_options(Options& options, ComputeOptions* compute) {
               "matrix products on a GPU: our kernels (custom, also what auto is) or cuBLAS");
 }
 
+void add_graph_option(Options& options, GraphMode* graph, const std::string& what) {
+  options.add(
+      "graph", graph, {{"auto", GraphMode::automatic}, {"on", GraphMode::on}, {"off", GraphMode::off}},
+      "capture " + what +
+          " once and replay it: one launch instead of hundreds; the same bits. auto: on CUDA GPUs. On a "
+          "CPU there is nothing to capture");
+}
+
 Device start_compute(const ComputeOptions& compute) {
   if (compute.threads > 0) set_threads(compute.threads);
   Device device;

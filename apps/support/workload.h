@@ -11,6 +11,7 @@
 #include "apps/support/options.h"
 #include "nn/data/dataset.h"
 #include "nn/models/resnet.h"
+#include "runtime/graph.h"
 #include "runtime/ops/conv2d.h"
 #include "runtime/ops/linear.h"
 
@@ -30,6 +31,9 @@ void add_compute_options(Options& options, ComputeOptions* compute);
 
 /// Declares --conv and --matmul in the current group, as add_compute_options does.
 void add_algorithm_options(Options& options, ComputeOptions* compute);
+
+/// Declares --graph in the current group; `what` is captured.
+void add_graph_option(Options& options, GraphMode* graph, const std::string& what);
 
 /// Sets the number of threads and the algorithms and returns the device; says on stderr when it is the (slow)
 /// emulator.

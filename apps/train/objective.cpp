@@ -67,8 +67,10 @@ Tensor Objective::outputs(nn::Model& model, const Tensor& images) const {
   return on_head_ ? l2_normalize(model.projection(features)) : features;
 }
 
-BatchLoss Objective::operator()(nn::Model& model, const data::Batch& batch) const {
-  Tensor x = outputs(model, batch.images), labels = batch.labels;
+BatchLoss Objective::operator()(nn::Model& model,
+                                const Tensor& images,
+                                const Tensor& labels_of_images) const {
+  Tensor x = outputs(model, images), labels = labels_of_images;
   if (across_.size() > 1) {
     x = all_gather(x, across_, {.views = views_});
     labels = all_gather(labels, across_, {.views = views_});

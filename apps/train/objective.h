@@ -5,7 +5,6 @@
 #include <string>
 
 #include "apps/support/options.h"
-#include "nn/data/batch_loader.h"
 #include "nn/models/model.h"
 #include "runtime/communicator.h"
 #include "runtime/ops/triplet.h"
@@ -56,7 +55,7 @@ class Objective {
   nn::Head head() const { return contrastive() ? nn::Head::projection : nn::Head::classifier; }
 
   /// Notes     The same in every process; gradients are to be summed over processes afterwards.
-  BatchLoss operator()(nn::Model& model, const data::Batch& batch) const;
+  BatchLoss operator()(nn::Model& model, const Tensor& images, const Tensor& labels) const;
 
  private:
   Tensor outputs(nn::Model& model, const Tensor& images) const;

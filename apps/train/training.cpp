@@ -17,6 +17,7 @@
 #include "nn/features.h"
 #include "nn/optim/schedule.h"
 #include "runtime/autograd.h"
+#include "runtime/graph.h"
 #include "runtime/ops/all_reduce.h"
 #include "runtime/threads.h"
 
@@ -89,7 +90,12 @@ class Training {
         objective_(o.objective, across, device),
         model_(make_model(architecture(), train_, seed_, device, o.compute.precision)),
         step_(device),
-        loader_(train_, batch_options(o, seed_, train_, objective_, *model_, across, device)) {
+        loader_(train_, batch_options(o, seed_, train_, objective_, *model_, across, device)),
+        // Processes exchange gradients, which the host sees to.
+        step_on_device_(device, across.size() > 1 ? GraphMode::off : o.graph, [this](const auto& batch) {
+          step_on(batch[0], batch[1]);
+          return std::vector<Tensor>{};
+        }) {
     CLX_CHECK(loader_.batches() > 0, "train: expected at least one batch of ", o.batch_size, " images, got ",
               train_.size(), " images; a smaller --batch-size may help");
     if (o.processes.sync_bn && across.size() > 1) model_->synchronise(&across);
@@ -224,13 +230,18 @@ class Training {
     return true;
   }
 
-  void train_step(const data::Batch& batch) {
-    const BatchLoss loss = objective_(*model_, batch);
+  // Without a word from the device to the host: it may be captured and replayed.
+  void step_on(const Tensor& images, const Tensor& labels) {
+    const BatchLoss loss = objective_(*model_, images, labels);
     optimizer_->clear_gradients();
     backward(loss.loss);
     if (across_.size() > 1) all_reduce_gradients(model_->parameters(), across_);
     optimizer_->step(step_);
     step_.advance(o_.batch_size, loss.loss, loss.correct);
+  }
+
+  void train_step(const data::Batch& batch) {
+    step_on_device_({batch.images, batch.labels});
     position_.replaced += batch.replaced;
     for (; bad_images_ < loader_.bad_images().size(); ++bad_images_)
       std::cerr << "left out of the training images: " << loader_.bad_images()[bad_images_] << '\n';
@@ -322,6 +333,7 @@ class Training {
   std::unique_ptr<nn::Optimizer> optimizer_;
   Step step_;
   data::BatchLoader loader_;
+  Replayed step_on_device_;
   Position position_;
   std::size_t bad_images_ = 0;       // of the loader's, those that were named
   std::optional<RunFolder> folder_;  // of rank 0

@@ -110,6 +110,7 @@ void add_training_options(Options& options, TrainingOptions* o) {
            "epochs between two measurements of the accuracy of nearest neighbours; 0: at the end only")
       .range(0, 1e6);
   add_compute_options(options, &o->compute);
+  add_graph_option(options, &o->graph, "a training step");
   add_process_options(options, &o->processes);
 }
 
@@ -130,6 +131,9 @@ void check_training_options(const TrainingOptions& o) {
   require(o.batch_size % o.processes.processes == 0,
           fmt::format("batch-size: expected a multiple of the {} processes, got {}", o.processes.processes,
                       o.batch_size));
+  require(o.graph != GraphMode::on || o.processes.processes == 1,
+          fmt::format("graph: expected auto or off with {} processes, which exchange gradients, got on",
+                      o.processes.processes));
   require(o.classes_per_batch == 0 || o.sampler == "pk", "classes-per-batch: is an option of --sampler pk");
   require(!(o.resume && o.overwrite), "resume: expected one of --resume and --overwrite, got both");
 }
@@ -168,10 +172,10 @@ std::string config_of(const Options& options, TrainingOptions* o, std::uint64_t 
 
 const std::vector<std::string>& options_free_to_change() {
   static const std::vector<std::string> names{
-      "output-dir",   "overwrite", "resume",   "seeds",        "checkpoint-interval",
-      "log-interval", "quiet",     "data-dir", "on-bad-image", "workers",
-      "threads",      "device",    "probe",    "probe-epochs", "probe-lr",
-      "knn-interval", "masks-dir"};
+      "output-dir",   "overwrite",    "resume",   "seeds",        "checkpoint-interval",
+      "log-interval", "quiet",        "data-dir", "on-bad-image", "workers",
+      "threads",      "device",       "graph",    "probe",        "probe-epochs",
+      "probe-lr",     "knn-interval", "masks-dir"};
   return names;
 }
 

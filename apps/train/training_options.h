@@ -42,6 +42,7 @@ struct TrainingOptions {
   int knn_interval = 0;  // epochs; 0: at the end only
   ProcessOptions processes;
   ComputeOptions compute;
+  GraphMode graph = GraphMode::automatic;
   std::vector<std::string> command;  // argv
 };
 

@@ -24,6 +24,7 @@
 #else
 
 #include "kernels/cuda/emulator/language.h"
+#include "kernels/cuda/emulator/notes.h"
 
 /// The inline namespace of device templates in .cuh files, so that both targets can be in one program.
 #define CLX_GPU_TARGET emulated_target
@@ -111,10 +112,10 @@ inline int multiprocessors(const Gpu& backend) {
 
 using Gpu = Emulated;
 
-/// Runs `kernel` on `grid` blocks of `block` threads with `smem_bytes` of dynamic shared memory, in the
-/// stream of `backend`. Arguments are converted to the kernel's parameter types.
-/// Throws: std::runtime_error where the launch is refused (and, without NDEBUG, where the kernel faults),
-/// with the place of the call.
+/// Runs (or, while the thread records, notes) `kernel` on `grid` blocks of `block` threads with `smem_bytes`
+/// of dynamic shared memory, in the stream of `backend`. Arguments are converted to the kernel's parameter
+/// types. Throws: std::runtime_error where the launch is refused (and, without NDEBUG, where the kernel
+/// faults), with the place of the call.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...),
             Grid grid,
@@ -126,24 +127,35 @@ void launch(void (*kernel)(Parameters...),
   struct Call {
     void (*kernel)(Parameters...);
     std::tuple<Parameters...> arguments;
-  } call{kernel, std::tuple<Parameters...>(static_cast<Parameters>(std::forward<Arguments>(arguments))...)};
-  if (emulator::runs_compiled()) {
-    std::apply(
-        [&](const auto&... parameters) {
-          const emulator::Argument all[] = {{&parameters, sizeof parameters}..., {nullptr, 0}};
-          emulator::run_compiled(grid.where, reinterpret_cast<const void*>(kernel), grid.size, block,
-                                 smem_bytes, all, sizeof...(Parameters));
-        },
-        call.arguments);
-    return;
-  }
-  emulator::run_grid(
-      grid.where, grid.size, block, smem_bytes,
-      [](void* p) {
-        auto* c = static_cast<Call*>(p);
-        std::apply(c->kernel, c->arguments);
-      },
-      &call);
+    Grid grid;
+    dim3 block;
+    std::size_t smem_bytes;
+
+    void operator()() {
+      if (emulator::runs_compiled()) {
+        std::apply(
+            [&](const auto&... parameters) {
+              const emulator::Argument all[] = {{&parameters, sizeof parameters}..., {nullptr, 0}};
+              emulator::run_compiled(grid.where, reinterpret_cast<const void*>(kernel), grid.size, block,
+                                     smem_bytes, all, sizeof...(Parameters));
+            },
+            arguments);
+        return;
+      }
+      emulator::run_grid(
+          grid.where, grid.size, block, smem_bytes,
+          [](void* p) {
+            auto* c = static_cast<Call*>(p);
+            std::apply(c->kernel, c->arguments);
+          },
+          this);
+    }
+  } call{kernel, std::tuple<Parameters...>(static_cast<Parameters>(std::forward<Arguments>(arguments))...),
+         grid, block, smem_bytes};
+  if (emulator::recording())
+    emulator::note(call);
+  else
+    call();
 }
 
 inline int compute_capability(const Gpu&) {

@@ -3,8 +3,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <stdexcept>
+#include <string>
 #include <sys/mman.h>
 
+#include "kernels/cuda/emulator/notes.h"
 #include "kernels/cuda/emulator/race.h"
 #include "kernels/cuda/emulator/regions.h"
 #include "kernels/memory.h"
@@ -52,6 +55,10 @@ void give_back(unsigned char* p, std::size_t bytes) {
 }
 #endif
 
+void require_no_recording(const char* what) {
+  if (emulator::recording()) throw std::logic_error(std::string(what) + ": the host waits for no recording");
+}
+
 }  // namespace
 
 void* allocate(const Emulated&, std::size_t bytes) {
@@ -68,21 +75,25 @@ void release(const Emulated&, void* p) noexcept {
   give_back(static_cast<unsigned char*>(p), emulator::remove_region(p));
 }
 
-void copy(const Emulated&, std::size_t bytes, const void* from, void* to) {
+void copy(const Emulated& backend, std::size_t bytes, const void* from, void* to) {
+  if (emulator::recording()) return emulator::note([=] { copy(backend, bytes, from, to); });
   if (bytes) std::memcpy(to, from, bytes);
   emulator::race::mark_initialised(to, bytes);
 }
 
 void copy_from_host(const Emulated&, std::size_t bytes, const void* from, void* to) {
+  require_no_recording("copy_from_host");
   if (bytes) std::memcpy(to, from, bytes);
   emulator::race::mark_initialised(to, bytes);
 }
 
 void copy_to_host(const Emulated&, std::size_t bytes, const void* from, void* to) {
+  require_no_recording("copy_to_host");
   if (bytes) std::memcpy(to, from, bytes);
 }
 
-void zero(const Emulated&, std::size_t bytes, void* to) {
+void zero(const Emulated& backend, std::size_t bytes, void* to) {
+  if (emulator::recording()) return emulator::note([=] { zero(backend, bytes, to); });
   if (bytes) std::memset(to, 0, bytes);
   emulator::race::mark_initialised(to, bytes);
 }

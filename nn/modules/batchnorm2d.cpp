@@ -1,6 +1,7 @@
 #include "nn/modules/batchnorm2d.h"
 
 #include "runtime/autograd.h"
+#include "runtime/graph.h"
 #include "runtime/ops/batchnorm.h"
 
 namespace clx::nn {
@@ -16,7 +17,8 @@ BatchNorm2d::BatchNorm2d(Initializer& initializer, int channels, float gamma)
 }
 
 Tensor BatchNorm2d::apply(const Tensor& x, bool relu, const Tensor& residual) {
-  if (training()) ++*num_batches_tracked_.mutable_data<std::int64_t>();
+  if (training())
+    each_time([count = num_batches_tracked_]() mutable { ++*count.mutable_data<std::int64_t>(); });
   return batchnorm(x, weight_, bias_, running_mean_, running_var_,
                    {.training = training(), .relu = relu, .residual = residual, .across = synchronised()});
 }

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "runtime/capture.h"
 #include "runtime/ops/convert.h"
 
 namespace clx {
@@ -13,6 +14,7 @@ Tensor rounded(const Tensor& w, DType dtype) {
   struct Copy {
     std::weak_ptr<const void> storage;
     std::uint64_t version = 0;
+    std::uint64_t capture = 0;  // the pool of the graph that makes it anew at each replay; 0 if it is made
     Tensor tensor;
   };
   using Key = std::pair<const void*, std::int64_t>;
@@ -25,11 +27,13 @@ Tensor rounded(const Tensor& w, DType dtype) {
   const Key key{w.view().data, w.size()};
   Copy& copy = copies[key];
   const std::shared_ptr<const void> storage = w.storage();
-  if (copy.storage.lock() != storage || copy.version != w.version()) {
+  const Capture* const current = current_capture(w.device());
+  const std::uint64_t capture = current ? current->pool : 0;
+  if (copy.storage.lock() != storage || copy.version != w.version() || copy.capture != capture) {
     std::erase_if(copies, [](const auto& entry) {
       return entry.second.storage.expired() && entry.second.tensor.defined();
     });
-    copies[key] = {storage, w.version(), convert(w, dtype)};
+    copies[key] = {storage, w.version(), capture, convert(w, dtype)};
   }
   return copies[key].tensor;
 }

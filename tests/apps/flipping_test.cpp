@@ -3,6 +3,7 @@
 
 #include "nn/models/resnet.h"
 #include "runtime/autograd.h"
+#include "runtime/graph.h"
 #include "tests/arrays.h"
 #include "xai/metrics/pixel_flipping.h"
 
@@ -56,6 +57,33 @@ TEST_P(FlippingOfNetworks, DoesNotDependOnOtherImagesToTheLastBit) {
   const std::vector<double> last =
       flip(*model, images.slice(1, 2), maps.slice(1, 2), {1}, {.pixels_per_step = 512}).curves;
   EXPECT_TRUE(std::equal(last.begin(), last.end(), all.end() - static_cast<std::ptrdiff_t>(last.size())));
+}
+
+TEST(FlippingByAGraph, HasThePlainScores) {
+  const auto model = nn::make_model("resnet20", {.width = 0.25}, 1, kEmulated);
+  model->train(false);
+  const Tensor images = tests::to_tensor(tests::uniform({2, 8, 8, 3}, 1, -2, 2), kEmulated),
+               first = tests::to_tensor(tests::uniform({2, 8, 8}, 2, 0, 1), kEmulated),
+               second = tests::to_tensor(tests::uniform({2, 8, 8}, 3, 0, 1), kEmulated);
+  int calls = 0;
+  const auto curves = [&](GraphMode graph) {
+    const auto classifier = [&](const Tensor& x) {
+      ++calls;
+      const NoGrad no_grad;
+      return model->forward(x);
+    };
+    std::vector<double> all;
+    for (const PixelFlipping& pf :
+         xai::pixel_flipping(classifier, images, std::vector{first, second}, {3, 1},
+                             {.pixels_per_step = 16, .batch_size = 3, .graph = graph}))
+      all.insert(all.end(), pf.curves.begin(), pf.curves.end());
+    return all;
+  };
+  const std::vector<double> plain = curves(GraphMode::off);
+  EXPECT_EQ(calls, 6) << "for each map two batches of what lies between, and once the first and last states";
+  calls = 0;
+  EXPECT_EQ(curves(GraphMode::on), plain);
+  EXPECT_EQ(calls, 4) << "two fewer: the second map's batches are replayed";
 }
 
 }  // namespace

@@ -218,6 +218,7 @@ TEST_F(Training, OptionsThatDoNotGoTogetherAreRefused) {
   refused({"--decoupled"}, {"decoupled", "radam"});
   refused({"--warmup-epochs", "2"}, {"warmup-epochs: expected at most 1 epochs, got 2"});
   refused({"--processes", "3"}, {"batch-size: expected a multiple of the 3 processes, got 16"});
+  refused({"--processes", "2", "--graph", "on"}, {"graph: expected auto or off with 2 processes"});
   refused({"--crop-scale", "0.2"}, {"crop-scale: expected low,high, got 1"});
   refused({"--crop-scale", "0.5,0.2"}, {"crop-scale: expected low,high, got 0.5,0.2"});
   refused({"--crop-scale", "0.2,1", "--crop-padding", "4"}, {"one kind of crop"});

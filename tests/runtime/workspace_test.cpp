@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <gtest/gtest.h>
 #include <map>
-#include <stdexcept>
 
 #include "runtime/dispatch.h"
 
@@ -65,16 +64,6 @@ TEST_F(Scratch, KeepsEarlierBuffersOfAnOpThatOutgrowsIt) {
   for (const auto& [p, bytes] : live_)
     total += bytes;
   EXPECT_EQ(workspace_.capacity(), total);
-}
-
-TEST_F(Scratch, RefusesToGrowWhileFrozen) {
-  workspace_.take(1000);
-  workspace_.reset();
-  workspace_.freeze(true);
-  EXPECT_NO_THROW(workspace_.take(1000));
-  EXPECT_THROW(workspace_.take(100'000), std::logic_error);
-  workspace_.freeze(false);
-  EXPECT_NO_THROW(workspace_.take(100'000));
 }
 
 TEST(ScratchOfABackend, StartsAfreshWithEveryOp) {

@@ -65,7 +65,10 @@ class Curves {
         baseline_(baseline_of(images_, options)),
         hosted_(classes),
         classes_(Tensor::from_host({N()}, classes, images.device())),
-        batch_(options.batch_size) {}
+        batch_(options.batch_size),
+        replayed_(images.device(), options.graph, [this](const std::vector<Tensor>& x) {
+          return std::vector{classifier_(x[0])};
+        }) {}
 
   Tensor of(const Tensor& maps) {
     const auto channels = options_.mode == FlipMode::channel ? static_cast<int>(images_.dim(3)) : 1;
@@ -74,7 +77,7 @@ class Curves {
     std::int64_t first = 0;
     if (batch_ == 0) batch_ = find_batch(&first);
     for (const std::int64_t all = N() * (steps() - 1); first < all; first += batch_)
-      score(first, std::min(batch_, all - first));
+      score(first, std::min(batch_, all - first), [this](const Tensor& x) { return replayed_({x})[0]; });
     if (!unperturbed_.defined()) {
       unperturbed_ = logits_after(0);
       emptied_ = logits_after(steps());
@@ -89,9 +92,8 @@ class Curves {
   std::int64_t N() const { return images_.dim(0); }
 
   // Scores some of the list of what lies between: images after 1, 2, …, S − 1 steps.
-  void score(std::int64_t first, std::int64_t count) {
-    const Tensor logits =
-        classifier_(flip(images_, ranks_, baseline_, steps_.from(1, steps()), first, count));
+  void score(std::int64_t first, std::int64_t count, const Classifier& classify) {
+    const Tensor logits = classify(flip(images_, ranks_, baseline_, steps_.from(1, steps()), first, count));
     if (first == 0)
       for (const std::int32_t c : hosted_)
         CLX_CHECK(c >= 0 && c < logits.dim(1), "pixel_flipping: expected a class within 0…",
@@ -114,7 +116,7 @@ class Curves {
   std::int64_t find_batch(std::int64_t* first) {
     constexpr std::int64_t kSome = 4;
     const std::int64_t all = N() * (steps() - 1), most = options_.max_memory;
-    score((*first)++, 1);
+    score((*first)++, 1, classifier_);
     if (*first == all) return 1;
     const std::int64_t one = bytes_of(*first, 1);
     ++*first;
@@ -131,7 +133,7 @@ class Curves {
     const Device device = images_.device();
     reset_memory_peak(device);
     const std::size_t before = memory_stats(device).in_use;
-    score(first, count);
+    score(first, count, classifier_);
     return static_cast<std::int64_t>(std::max<std::size_t>(1, memory_stats(device).peak - before));
   }
 
@@ -143,6 +145,7 @@ class Curves {
   const std::vector<std::int32_t>& hosted_;
   Tensor classes_;
   std::int64_t batch_;
+  Replayed replayed_;             // the classifier
   Tensor unperturbed_, emptied_;  // logits (N,K)
   Tensor ranks_, scores_;         // of the current map
 };

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/graph.h"
 #include "runtime/tensor.h"
 
 namespace clx::xai {
@@ -42,6 +43,7 @@ struct PixelFlippingOptions {
   FlipMode mode = FlipMode::pixel;
   std::vector<float> values = {};  // of true_black and value: one for all channels or one for each
   std::int64_t max_memory = std::int64_t{1} << 30;  // bytes of flipped images and their forward pass
+  GraphMode graph = GraphMode::off;  // of the forward pass of whole batches. Does not change the result
 };
 
 /// N values each; curves N·S.
