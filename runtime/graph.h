@@ -12,8 +12,7 @@ namespace clx {
 /// What a function asks its device to do, to be done again and again.
 ///
 /// Notes     The captured work reads and writes the memory that it was given: tensors from outside must
-/// outlive
-///           the graph and keep their contents' addresses (parameters are written in place, inputs by
+///           outlive the graph and keep their contents' addresses (parameters are written in place, inputs by
 ///           Tensor::assign). Tensors made inside belong to the graph; those that the function keeps hold the
 ///           results of the last replay. What varies (learning rate, step) is read from device memory.
 ///           On a CUDA GPU this is a CUDA graph; the emulator notes its launches; on a CPU replay() calls the
@@ -26,8 +25,8 @@ class Graph {
   Graph& operator=(const Graph&) = delete;
 
   /// Calls `work` and notes what it asks the device to do, without doing it. Whatever is made at the first
-  /// call alone (an optimizer's buffers, folded filters) has to be there: call `work` once before. Throws
-  /// Error if this thread captures already or `work` waits for the device (to_host, item) or reads
+  /// call alone (an optimizer's buffers, folded filters) has to be there: call `work` once before.
+  /// Throws    Error if this thread captures already or `work` waits for the device (to_host, item) or reads
   ///           the host's memory (from_host); what `work` throws. Nothing is captured then.
   void capture(std::function<void()> work);
   bool captured() const;
