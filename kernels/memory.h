@@ -36,6 +36,9 @@ void zero(const Cpu&, std::size_t bytes, void* to);
 void zero(const Cuda&, std::size_t bytes, void* to);
 void zero(const Emulated&, std::size_t bytes, void* to);
 
+/// Bytes of a GPU that nobody has allocated.
+std::size_t free_memory(const Cuda&);
+
 /// The number of CUDA devices, 0 where there is no driver; never throws.
 int cuda_device_count() noexcept;
 

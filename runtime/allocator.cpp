@@ -5,9 +5,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
+#include <type_traits>
 #include <unordered_map>
 #include <vector>
 
@@ -232,6 +234,16 @@ void reset_memory_peak(Device device) {
 
 void release_cached_memory(Device device) {
   allocator_of(device).release_cached();
+}
+
+std::size_t free_memory(Device device) {
+  const MemoryStats stats = memory_stats(device);
+  return on_memory(device, [&](const auto& backend) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(backend)>, Cuda>)
+      return kernels::free_memory(backend) + (stats.reserved - stats.in_use);
+    else
+      return std::numeric_limits<std::size_t>::max();
+  });
 }
 
 std::uint64_t make_memory_pool(Device device) {

@@ -27,6 +27,10 @@ void reset_memory_peak(Device device);
 /// Returns kept blocks to the system.
 void release_cached_memory(Device device);
 
+/// Bytes of a GPU that can still be had, kept blocks among them; of host memory no limit is known: the most
+/// that a std::size_t holds.
+std::size_t free_memory(Device device);
+
 /// A pool of the device's memory: what a thread allocates while it captures for the pool (runtime/capture.h)
 /// belongs to it and returns to it, for nobody else, until the pool ends; then it is anybody's.
 std::uint64_t make_memory_pool(Device device);

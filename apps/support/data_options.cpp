@@ -118,20 +118,26 @@ data::Dataset load_data(const DataOptions& options, data::Split split) {
   return set;
 }
 
-Batches::Batches(const data::Dataset& set, Device device, const nn::Model& model) : set_(set), step_(device) {
-  if (!set.source) images_ = set.images.to(device);
+Batches::Batches(const data::Dataset& set,
+                 Device device,
+                 const nn::Model& model,
+                 std::optional<std::int64_t> most_on_device)
+    : set_(set), ids_(device), step_(device) {
+  if (!set.source) images_.emplace(set.images, device, most_on_device);
   const data::DatasetInfo& trained = model.trained_on();
   as_is_.mean = trained.mean.empty() ? set.mean : trained.mean;
   as_is_.std = trained.std.empty() ? set.std : trained.std;
   as_is_.dtype = model.input_dtype();
 }
 
-Tensor Batches::images(std::int64_t begin, std::int64_t end) const {
+Tensor Batches::images(std::int64_t begin, std::int64_t end) {
   std::vector<std::int64_t> samples(static_cast<std::size_t>(end - begin));
   std::iota(samples.begin(), samples.end(), begin);
-  const Tensor ids = Tensor::from_host({end - begin}, samples, step_.device());
-  if (images_.defined()) return augment_images(images_, ids, step_, as_is_);
-  return augment_batch(data::read_squares(set_, begin, end, 0).to(step_.device()), ids, step_, as_is_);
+  const Tensor ids = data::send_ids(ids_, samples);
+  if (!images_)
+    return augment_batch(data::read_squares(set_, begin, end, 0).to(step_.device()), ids, step_, as_is_);
+  if (images_->kept()) return augment_images(images_->all(), ids, step_, as_is_);
+  return augment_batch(images_->rows(samples), ids, step_, as_is_);
 }
 
 }  // namespace clx::app

@@ -9,9 +9,11 @@
 
 #include "apps/support/options.h"
 #include "nn/data/dataset.h"
+#include "nn/data/device_images.h"
 #include "nn/data/image_source.h"
 #include "nn/models/model.h"
 #include "runtime/ops/augment.h"
+#include "runtime/staging.h"
 #include "runtime/step.h"
 
 namespace clx::app {
@@ -53,11 +55,15 @@ data::Dataset list_data(const DataOptions& options, data::Split split);
 /// A data set on a device, and its images as the model wants them.
 class Batches {
  public:
-  /// The images are normalised as those the model was trained on.
-  Batches(const data::Dataset& set, Device device, const nn::Model& model);
+  /// The images are normalised as those the model was trained on. The device keeps them all if they fit
+  /// (nn/data/device_images.h).
+  Batches(const data::Dataset& set,
+          Device device,
+          const nn::Model& model,
+          std::optional<std::int64_t> most_on_device = {});
 
   /// Images begin … end − 1, normalised, not augmented.
-  Tensor images(std::int64_t begin, std::int64_t end) const;
+  Tensor images(std::int64_t begin, std::int64_t end);
   std::int64_t size() const { return set_.size(); }
   /// What images are normalised with, per channel.
   const std::vector<float>& mean() const { return as_is_.mean; }
@@ -65,7 +71,8 @@ class Batches {
 
  private:
   data::Dataset set_;
-  Tensor images_;  // resident ones, on the device
+  std::optional<data::DeviceImages> images_;  // of a set without a source
+  Staging ids_;
   Step step_;
   AugmentOptions as_is_;
 };

@@ -209,7 +209,7 @@ std::unique_ptr<nn::Model> load_model(const ModelOptions& options,
 double accuracy(nn::Model& model, const data::Dataset& set, Device device) {
   const NoGrad no_grad;
   model.train(false);
-  const Batches batches(set, device, model);
+  Batches batches(set, device, model);
   std::int64_t correct = 0;
   for (std::int64_t begin = 0; begin < set.size(); begin += kEvaluationBatch) {
     const std::int64_t end = std::min(begin + kEvaluationBatch, set.size());

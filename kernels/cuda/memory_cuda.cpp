@@ -45,6 +45,13 @@ void zero(const Cuda& backend, std::size_t bytes, void* to) {
   check(cudaMemsetAsync(to, 0, bytes, backend.stream), "zero");
 }
 
+std::size_t free_memory(const Cuda& backend) {
+  std::size_t free = 0, all = 0;
+  use_cuda_device(backend.index);
+  check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
+  return free;
+}
+
 int cuda_device_count() noexcept {
   int count = 0;
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;

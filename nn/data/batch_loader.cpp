@@ -1,14 +1,17 @@
 #include "nn/data/batch_loader.h"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <utility>
 
+#include "nn/data/device_images.h"
 #include "nn/data/pk_order.h"
 #include "nn/data/prefetcher.h"
 #include "runtime/check.h"
 #include "runtime/ops/gather.h"
 #include "runtime/ops/join.h"
+#include "runtime/staging.h"
 #include "runtime/step.h"
 
 namespace clx::data {
@@ -31,14 +34,19 @@ std::unique_ptr<Order> make_order(const Dataset& set, const BatchOptions& o) {
 
 struct BatchLoader::State {
   State(const Dataset& set, const BatchOptions& o)
-      : options(o), labels(set.label_tensor().to(o.device)), order(make_order(set, o)), step(o.device) {
+      : options(o),
+        labels(set.label_tensor().to(o.device)),
+        ids(o.device),
+        pixels(o.device),
+        order(make_order(set, o)),
+        step(o.device) {
     CLX_CHECK(o.views >= 1, "loader: expected at least one view, got ", o.views);
     AugmentOptions& augment = options.augment;
     if (augment.mean.empty()) augment.mean = set.mean;
     if (augment.std.empty()) augment.std = set.std;
     augment_rule(augment);  // refuses what is out of range before a thread meets it
     if (!set.source) {
-      images = set.images.to(o.device);
+      images.emplace(set.images, o.device, o.most_on_device);
       return;
     }
     prefetcher = std::make_unique<Prefetcher>(
@@ -64,11 +72,16 @@ struct BatchLoader::State {
     *replaced = static_cast<std::int64_t>(read.bad_images.size());
     for (std::string& why : read.bad_images)
       if (std::ranges::find(bad_images, why) == bad_images.end()) bad_images.push_back(std::move(why));
-    return read.pixels.to(options.device);
+    if (options.device.kind == DeviceKind::cpu) return read.pixels;
+    return pixels.send(read.pixels.shape(), DType::u8, [&](void* to) {
+      std::memcpy(to, read.pixels.data<std::uint8_t>(), read.pixels.bytes());
+    });
   }
 
   BatchOptions options;
-  Tensor images, labels;  // images: resident ones
+  std::optional<DeviceImages> images;  // of a set without a source
+  Tensor labels;
+  Staging ids, pixels;
   std::unique_ptr<Order> order;
   Step step;
   int epoch = 0;
@@ -111,15 +124,19 @@ Batch BatchLoader::batch(std::int64_t index) {
   Batch batch;
   batch.samples = s.order->batch(index);
   const auto N = static_cast<std::int64_t>(batch.samples.size());
-  const Tensor ids = Tensor::from_host({N}, batch.samples, s.options.device);
-  Tensor pixels;
-  if (s.prefetcher) pixels = s.read(index, &batch.replaced);
+  const Tensor ids = send_ids(s.ids, batch.samples);
+  Tensor read, rows;  // a view after the other, or the same for every view
+  if (s.prefetcher)
+    read = s.read(index, &batch.replaced);
+  else if (!s.images->kept())
+    rows = s.images->rows(batch.samples);
   next_ = index + 1;
   std::vector<Tensor> images, labels(static_cast<std::size_t>(s.options.views), gather_labels(s.labels, ids));
-  for (int view = 0; view < s.options.views; ++view)
-    images.push_back(s.prefetcher ? augment_batch(pixels.slice(view * N, (view + 1) * N), ids, s.step,
-                                                  s.options.augment, view)
-                                  : augment_images(s.images, ids, s.step, s.options.augment, view));
+  for (int view = 0; view < s.options.views; ++view) {
+    if (read.defined()) rows = read.slice(view * N, (view + 1) * N);
+    images.push_back(rows.defined() ? augment_batch(rows, ids, s.step, s.options.augment, view)
+                                    : augment_images(s.images->all(), ids, s.step, s.options.augment, view));
+  }
   batch.images = join(images);
   batch.labels = join(labels);
   return batch;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,14 +31,18 @@ struct BatchOptions {
   Device device = kCpu;
   int workers = 0;  // loader threads of a set that is read from files; 0: as many as compute
   OnBadImage on_bad = OnBadImage::fail;
+  std::optional<std::int64_t>
+      most_on_device{};  // bytes of images that are kept there (nn/data/device_images.h)
 };
 
 /// Batches on the device, normalised, in the type that `augment` asks for. Resident images are augmented on
-/// the device; those of a source are decoded, cropped and resized by loader threads with Pillow's bytes, and
-/// mirrored, coloured, blurred and normalised on the device.
+/// the device, which keeps them all if they fit; those of a source are decoded, cropped and resized by loader
+/// threads with Pillow's bytes, and mirrored, coloured, blurred and normalised on the device.
 ///
 /// Notes   An image of a batch is a function of (seed, epoch, sample, view) alone: not of the batch size, the
-///         device, the number of threads or the batches before.
+///         device, the number of threads, the batches before or where the images are kept. A batch is queued:
+///         ids, and pixels that the device does not keep, are copied from page-locked memory, and nobody
+///         waits.
 /// Throws  Error if a size is out of range or the options do not fit the images
 class BatchLoader {
  public:
