@@ -140,6 +140,15 @@ const std::vector<Tensor>& Replayed::operator()(const std::vector<Tensor>& input
   return results_ = function_(inputs);
 }
 
+std::vector<Tensor> Replayed::keep(const std::vector<Tensor>& inputs) {
+  const std::vector<Tensor>& results = (*this)(inputs);
+  const bool overwritten = &results == &captured_results_;
+  std::vector<Tensor> kept;
+  for (const Tensor& result : results)
+    kept.push_back(overwritten ? result.clone() : result.detach());
+  return kept;
+}
+
 bool Replayed::capture(const std::vector<Tensor>& inputs) {
   fixed_.clear();
   for (const Tensor& input : inputs)

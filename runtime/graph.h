@@ -60,6 +60,9 @@ class Replayed {
   /// Throws    what Graph::capture does, in mode on
   const std::vector<Tensor>& operator()(const std::vector<Tensor>& inputs);
 
+  /// The same in tensors that no later call overwrites, without history.
+  std::vector<Tensor> keep(const std::vector<Tensor>& inputs);
+
   /// Whether calls are replayed.
   bool captured() const { return graph_ && graph_->captured(); }
 

@@ -20,10 +20,13 @@
 #include "apps/support/version.h"
 #include "nn/features.h"
 #include "runtime/autograd.h"
+#include "runtime/graph.h"
 #include "runtime/io/file.h"
+#include "runtime/ops/join.h"
+#include "runtime/ops/map_scores.h"
+#include "runtime/ops/rank.h"
 #include "runtime/threads.h"
 #include "xai/explain/controls.h"
-#include "xai/metrics/coherence.h"
 #include "xai/metrics/complexity.h"
 
 namespace clx::app {
@@ -74,7 +77,28 @@ class Evaluation {
         flipping_(options.pixel_flipping),
         bounds_(noise_bounds(o_.stability.clamp, batches_.mean(), batches_.std())),
         scores_(set_.size()),
-        archive_(set_.size()) {
+        archive_(set_.size()),
+        classify_(device_,
+                  o_.explain.graph,
+                  [this](const std::vector<Tensor>& images) {
+                    const NoGrad no_grad;
+                    return std::vector{model_->forward(images[0])};
+                  }),
+        measure_(device_,
+                 o_.explain.graph,
+                 [](const std::vector<Tensor>& maps) { return std::vector{queue_map_scores(maps[0])}; }),
+        measure_ranked_(
+            device_,
+            o_.explain.graph,
+            [](const std::vector<Tensor>& maps) {
+              return std::vector{queue_map_scores(maps[0], rank_maps(maps[0], {.magnitude = true}))};
+            }),
+        compare_(device_,
+                 o_.explain.graph,
+                 [this](const std::vector<Tensor>& maps) { return compare(maps[0], maps[1], o_.stability); }),
+        locate_(device_, o_.explain.graph, [](const std::vector<Tensor>& in) {
+          return std::vector{queue_mask_scores(in[0], in[1])};
+        }) {
     if (!o_.maps.empty()) given_ = read_given_maps(o_.maps, set_);
     for (const std::string& method : o_.explain.methods)
       if (method != "random") cams_.push_back(method);
@@ -86,6 +110,7 @@ class Evaluation {
         (!wants("continuity") && !wants("contrastivity")) || std::min(set_.height(), set_.width()) >= window,
         "ssim: expected images of at least its window of ", window, "×", window, " pixels, got ",
         set_.height(), "×", set_.width());
+    flipping_.replayed = [this](const Tensor& images) { return classify_({images})[0]; };
     flipping_.values = noise_bounds(NoiseClamp::valid_range, batches_.mean(), batches_.std()).low;
     if (flipping_.max_memory == 0) flipping_.max_memory = fitting_memory();
     check_step();
@@ -150,16 +175,12 @@ class Evaluation {
     const Explained e = watch_("explain", [&] { return explain(images, labels, begin, end); });
     scores_.predictions(labels, e.predicted);
     const std::vector<Named> cams = named(e), maps = with_controls(cams, begin);
-    count_flags(e, maps);
+    const Tensor all = joined(maps);
+    watch_(wants("complexity") ? "complexity" : "explain", [&] { measure(all, maps, e); });
     if (wants("pixel-flipping")) watch_("pixel-flipping", [&] { flip(images, maps, labels, e); });
     if (wants("continuity")) watch_("continuity", [&] { continuity(images, e, begin, end); });
     if (wants("contrastivity")) watch_("contrastivity", [&] { contrastivity(images, e, begin); });
-    for (const auto& [name, m] : maps) {
-      if (wants("complexity"))
-        watch_("complexity", [&] { scores_.add("complexity", name, "Complexity", xai::complexity(m)); });
-      if (wants("sparseness"))
-        watch_("sparseness", [&] { scores_.add("sparseness", name, "Sparseness", xai::sparseness(m)); });
-    }
+    if (wants("sparseness")) watch_("sparseness", [&] { sparseness(all, maps); });
     if (wants("coherence")) watch_("coherence", [&] { coherence(images, labels, e, cams, begin, end); });
     if (o_.save_maps) save(labels, e, cams);
   }
@@ -203,13 +224,44 @@ class Evaluation {
     return maps;
   }
 
-  void count_flags(const Explained& e, const std::vector<Named>& maps) {
+  static Tensor joined(const std::vector<Named>& maps) {
+    std::vector<Tensor> all;
     for (const Named& m : maps)
-      for (const std::uint8_t zero : xai::all_zero(m.maps))
-        zero_[m.name] += zero;
+      all.push_back(m.maps);
+    return join(all);
+  }
+
+  // `score` of each of the maps that are joined, under their names.
+  void add_scores(const std::string& file,
+                  const std::string& metric,
+                  const std::vector<Named>& maps,
+                  const std::vector<MapScores>& of_all,
+                  double MapScores::*score) {
+    auto next = of_all.begin();
+    for (const Named& m : maps) {
+      std::vector<double> values;
+      for (std::int64_t n = 0; n < m.maps.dim(0); ++n, ++next)
+        values.push_back((*next).*score);
+      scores_.add(file, m.name, metric, values);
+    }
+  }
+
+  // Complexity, and what the notes count.
+  void measure(const Tensor& all, const std::vector<Named>& maps, const Explained& e) {
+    const std::vector<MapScores> of_all = read_map_scores(measure_({all})[0]);
+    if (wants("complexity")) add_scores("complexity", "Complexity", maps, of_all, &MapScores::entropy);
+    auto next = of_all.begin();
+    for (const Named& m : maps)
+      for (std::int64_t n = 0; n < m.maps.dim(0); ++n, ++next)
+        zero_[m.name] += next->zero != 0;
     for (std::size_t m = 0; m < e.methods.size(); ++m)
       for (const std::uint8_t opposed : e.methods[m].opposed)
         opposed_[maps[m].name] += opposed;
+  }
+
+  void sparseness(const Tensor& all, const std::vector<Named>& maps) {
+    add_scores("sparseness", "Sparseness", maps, read_map_scores(measure_ranked_({all})[0]),
+               &MapScores::gini);
   }
 
   // First the columns that the reference has, then ours.
@@ -228,6 +280,7 @@ class Evaluation {
     for (const Named& m : maps)
       all.push_back(m.maps);
     const auto flips = xai::pixel_flipping(classifier, images, all, classes, flipping_);
+    flipping_.batch_size = flips[0].batch_size;  // is not sought again
     for (std::size_t m = 0; m < maps.size(); ++m) {
       const xai::PixelFlipping& f = flips[m];
       scores_.add("pf", maps[m].name, "PF_AUC", o_.pf_auc == "with-p0" ? f.auc_with_p0 : f.auc);
@@ -254,7 +307,7 @@ class Evaluation {
     for (std::size_t m = 0; m < cams_.size(); ++m) {
       const std::string name = column_name(cams_[m]);
       scores_.add("continuity", name, "SSIM_Continuity",
-                  similarity(maps_of(e, cams_[m]), maps[m], o_.stability));
+                  similarity(compare_({maps_of(e, cams_[m]), maps[m]})));
       if (o_.save_maps) archive_.add_more(name + "_noisy", maps[m]);
     }
     scores_.add_classes("continuity", "noisy_pred", argmax_rows(seen.logits));
@@ -269,7 +322,7 @@ class Evaluation {
       const std::vector<std::int32_t> classes =
           contrast_classes(e.seen.logits, e.target, begin, round, o_.stability);
       const Tensor maps = explainer_.maps({method}, images, e.seen, classes, o_.explain.aug_smooth)[0];
-      const std::vector<double> ssim = similarity(maps_of(e, method), maps, o_.stability);
+      const std::vector<double> ssim = similarity(compare_({maps_of(e, method), maps}));
       if (!all) scores_.add_classes("contrastivity", "contrast_class", classes);
       if (!all && o_.save_maps) archive_.add_more(column_name(method) + "_contrast", maps);
       for (std::size_t n = 0; n < sum.size(); ++n)
@@ -299,8 +352,13 @@ class Evaluation {
     const Tensor host_masks = set_.masks.slice(begin, end), masks = host_masks.to(device_);
     for (const Named& m : with_controls(std::move(cams), begin)) {
       const Tensor maps = o_.zero_coherence == "spike" ? spiked(m.maps) : m.maps;
-      scores_.add(m.name + "_PG", m.name, "PG", xai::pointing_game(maps, masks));
-      scores_.add(m.name + "_AL", m.name, "AL", xai::attribution_localisation(maps, masks));
+      std::vector<double> hits, shares;
+      for (const MaskScores& s : read_mask_scores(locate_({maps, masks})[0])) {
+        hits.push_back(s.hit);
+        shares.push_back(s.share);
+      }
+      scores_.add(m.name + "_PG", m.name, "PG", hits);
+      scores_.add(m.name + "_AL", m.name, "AL", shares);
     }
     const auto* object = host_masks.data<std::uint8_t>();
     for (std::int64_t n = begin; n < end; ++n, object += masks.dim(1) * masks.dim(2))
@@ -417,6 +475,11 @@ class Evaluation {
   std::map<std::string, std::int64_t> zero_, opposed_;
   std::int64_t empty_masks_ = 0;
   Stopwatch watch_;
+  // The device's work on a batch, beside that of explainer_: captured where it is the same batch after batch.
+  Replayed classify_;                  // whole batches of pixel flipping
+  Replayed measure_, measure_ranked_;  // all maps of a batch
+  Replayed compare_;                   // pairs of maps
+  Replayed locate_;                    // maps and masks
 };
 
 }  // namespace

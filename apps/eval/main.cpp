@@ -124,7 +124,7 @@ int main_of_eval(int argc, char** argv) {
   add_data_options(options, &o.data);
   add_explain_options(options, &o.explain);
   add_compute_options(options, &o.compute);
-  add_graph_option(options, &o.pixel_flipping.graph, "the forward pass of pixel flipping");
+  add_graph_option(options, &o.explain.graph, "the work on a batch of images");
   inherit_data_of_run(options);
   options.preset("protocol", protocol_values);
   if (const auto code = options.parse(argc, argv)) return *code;

@@ -2,8 +2,8 @@
 
 #include <limits>
 
+#include "runtime/ops/map_scores.h"
 #include "runtime/random.h"
-#include "xai/metrics/complexity.h"
 
 namespace clx::app {
 namespace {
@@ -29,12 +29,22 @@ xai::Bounds noise_bounds(NoiseClamp clamp, const std::vector<float>& mean, const
   return bounds;
 }
 
-std::vector<double> similarity(const Tensor& a, const Tensor& b, const StabilityOptions& options) {
-  std::vector<double> scores = xai::ssim(a, b, options.ssim);
-  if (options.zero_maps == "keep") return scores;
-  const std::vector<std::uint8_t> zero_a = xai::all_zero(a), zero_b = xai::all_zero(b);
-  for (std::size_t n = 0; n < scores.size(); ++n)
-    if (zero_a[n] || zero_b[n]) scores[n] = std::numeric_limits<double>::quiet_NaN();
+std::vector<Tensor> compare(const Tensor& a, const Tensor& b, const StabilityOptions& options) {
+  std::vector<Tensor> compared{structural_similarity(a, b, options.ssim)};
+  if (options.zero_maps != "keep")
+    for (const Tensor* maps : {&a, &b})
+      compared.push_back(queue_map_scores(*maps));
+  return compared;
+}
+
+std::vector<double> similarity(const std::vector<Tensor>& compared) {
+  const std::vector<float> ssim = compared[0].to_host();
+  std::vector<double> scores(ssim.begin(), ssim.end());
+  for (std::size_t side = 1; side < compared.size(); ++side) {
+    const std::vector<MapScores> maps = read_map_scores(compared[side]);
+    for (std::size_t n = 0; n < scores.size(); ++n)
+      if (maps[n].zero != 0) scores[n] = std::numeric_limits<double>::quiet_NaN();
+  }
   return scores;
 }
 

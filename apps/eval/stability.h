@@ -40,8 +40,12 @@ struct StabilityOptions {
 /// The bounds that `clamp` means for images normalised with mean and std.
 xai::Bounds noise_bounds(NoiseClamp clamp, const std::vector<float>& mean, const std::vector<float>& std);
 
+/// What similarity needs to know of pairs of maps, on their device: ssim, and what is to be read of each
+/// side, unless maps that are zero everywhere are kept.
+std::vector<Tensor> compare(const Tensor& a, const Tensor& b, const StabilityOptions& options);
+
 /// ssim of each pair; NaN where either map is zero everywhere, unless such maps are kept.
-std::vector<double> similarity(const Tensor& a, const Tensor& b, const StabilityOptions& options);
+std::vector<double> similarity(const std::vector<Tensor>& compared);
 
 /// The class that each explained class is contrasted with, for samples first, first + 1, …: of logits (N,K)
 /// and the explained classes. With ContrastClass::all, turn `round` of K − 1.

@@ -176,6 +176,7 @@ int main_of_explain(int argc, char** argv) {
   add_data_options(options, &s.data);
   add_explain_options(options, &s.explain);
   add_compute_options(options, &s.compute);
+  add_graph_option(options, &s.explain.graph, "the work on a batch of images");
   inherit_data_of_run(options);
   if (const auto code = options.parse(argc, argv)) return *code;
   s.config_toml = options.to_toml();

@@ -44,6 +44,10 @@ bool is_last_block(const nn::Model& model, const std::string& layer) {
   return layer == last || layer == last.substr(0, last.find('.'));
 }
 
+Device device_of(nn::Model& model) {
+  return model.parameters().at(0).device();
+}
+
 int height(const Tensor& images) {
   return static_cast<int>(images.dim(1));
 }
@@ -103,7 +107,16 @@ Explainer::Explainer(nn::Model& model, const ExplainOptions& options)
     : model_(model),
       options_(options),
       layer_(options.layer.empty() ? model.default_layer() : options.layer),
-      index_(class_index(options.target, model.classes())) {
+      index_(class_index(options.target, model.classes())),
+      see_(device_of(model),
+           options.graph,
+           [this](const std::vector<Tensor>& images) {
+             const nn::Activations seen = model_.forward_with(images[0], layer_);
+             return std::vector{seen.logits.detach(), seen.activation.detach()};
+           }),
+      activity_(device_of(model), options.graph, [](const std::vector<Tensor>& activation) {
+        return std::vector{xai::activity(activation[0])};
+      }) {
   check_layer(model, layer_);
   const bool exact = is_last_block(model, layer_) && model.linear_head();
   if (options.cam == CamPath::closed && !exact)
@@ -120,20 +133,55 @@ std::vector<std::int32_t> Explainer::targets(const std::vector<std::int32_t>& la
   return std::vector<std::int32_t>(labels.size(), index_);
 }
 
-xai::CamMaps Explainer::cam(const std::string& method,
-                            const Tensor& images,
-                            const nn::Activations& seen,
-                            const std::vector<std::int32_t>& classes) const {
-  const int H = height(images), W = width(images);
-  if (method == "eigen-cam") return finish_cam(xai::eigen_cam(seen.activation, options_.eigen_sign), H, W);
-  if (closed_) {
-    const nn::LinearHead head = *model_.linear_head();
-    return xai::grad_cam_linear_head(seen.activation, {head.weight, head.normalized}, classes, H, W);
+nn::Activations Explainer::see(const Tensor& images) const {
+  if (!closed_) return model_.forward_with(images, layer_);  // with its history
+  const std::vector<Tensor> seen = see_.keep({images});
+  return {seen[0], seen[1]};
+}
+
+std::size_t Explainer::captured() const {
+  return static_cast<std::size_t>(see_.captured()) + activity_.captured() +
+         static_cast<std::size_t>(
+             std::ranges::count_if(cams_, [](const auto& cam) { return cam.second.captured(); }));
+}
+
+Replayed& Explainer::captured_cam(const std::string& method, int height, int width) const {
+  const auto work = [this, method, height, width](const std::vector<Tensor>& in) {
+    xai::CamMaps cam;
+    if (method == "eigen-cam") {
+      cam = finish_cam(xai::eigen_cam(in[0], options_.eigen_sign), height, width);
+    } else {
+      const nn::LinearHead head = *model_.linear_head();
+      cam = xai::grad_cam_linear_head(in[0], {head.weight, head.normalized}, in[1], height, width);
+    }
+    return std::vector{cam.raw, cam.maps};
+  };
+  const bool on_host = method == "eigen-cam" && options_.eigen_sign == xai::EigenSign::lapack;
+  return cams_
+      .try_emplace({method, height, width}, device_of(model_), on_host ? GraphMode::off : options_.graph,
+                   work)
+      .first->second;
+}
+
+Explainer::Maps Explainer::cam_by_gradient(const Tensor& images,
+                                           const nn::Activations& seen,
+                                           const Tensor& classes) const {
+  const Tensor gradient = grad(pick(seen.logits, classes), {seen.activation}, {.keep_graph = true})[0];
+  const xai::CamMaps cam = xai::grad_cam(seen.activation, gradient, height(images), width(images));
+  return {cam.raw, cam.maps};
+}
+
+Explainer::Maps Explainer::cam(const std::string& method,
+                               const Tensor& images,
+                               const nn::Activations& seen,
+                               const std::vector<std::int32_t>& classes) const {
+  std::vector<Tensor> inputs{seen.activation};
+  if (method == "grad-cam") {
+    inputs.push_back(Tensor::from_host({images.dim(0)}, classes, seen.logits.device()));
+    if (!closed_) return cam_by_gradient(images, seen, inputs[1]);
   }
-  const Tensor columns =
-      Tensor::from_host({static_cast<std::int64_t>(classes.size())}, classes, seen.logits.device());
-  const Tensor gradient = grad(pick(seen.logits, columns), {seen.activation}, {.keep_graph = true})[0];
-  return xai::grad_cam(seen.activation, gradient, H, W);
+  const std::vector<Tensor> cam = captured_cam(method, height(images), width(images)).keep(inputs);
+  return {cam[0], cam[1]};
 }
 
 std::vector<Tensor> Explainer::maps(const std::vector<std::string>& methods,
@@ -146,7 +194,7 @@ std::vector<Tensor> Explainer::maps(const std::vector<std::string>& methods,
         images, [&](const Tensor& view) { return maps(methods, view, see(view), classes, false); });
   std::vector<Tensor> finished;
   for (const std::string& method : methods)
-    finished.push_back(cam(method, images, seen, classes).maps);
+    finished.push_back(cam(method, images, seen, classes).finished);
   return finished;
 }
 
@@ -158,6 +206,7 @@ Explained Explainer::explain(const Tensor& images,
   result.predicted = argmax_rows(result.seen.logits);
   result.target = targets(labels, result.predicted);
   std::vector<std::string> cams;
+  Tensor activity;  // of the layer
   for (const std::string& method : options_.methods) {
     MethodMaps& m = result.methods.emplace_back();
     if (method == "random") {
@@ -167,10 +216,11 @@ Explained Explainer::explain(const Tensor& images,
       continue;
     }
     cams.push_back(method);
-    const xai::CamMaps maps = cam(method, images, result.seen, result.target);
+    const Maps maps = cam(method, images, result.seen, result.target);
+    if (!activity.defined()) activity = activity_.keep({result.seen.activation})[0];
     m.raw = maps.raw;
-    m.opposed = xai::opposes_activation(m.raw, result.seen.activation);
-    if (!options_.aug_smooth) m.maps = maps.maps;
+    m.opposed = xai::opposes_activity(m.raw, activity);
+    if (!options_.aug_smooth) m.maps = maps.finished;
   }
   if (!options_.aug_smooth || cams.empty()) return result;
   const std::vector<Tensor> smooth = maps(cams, images, result.seen, result.target, true);

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "apps/support/options.h"
 #include "nn/models/resnet.h"
+#include "runtime/graph.h"
 #include "xai/explain/cam.h"
 #include "xai/explain/eigen_cam.h"
 
@@ -29,6 +32,7 @@ struct ExplainOptions {
   xai::EigenSign eigen_sign = xai::EigenSign::mean_corr;
   std::uint64_t control_seed = 0;  // of the random maps
   int batch_size = 64;
+  GraphMode graph = GraphMode::off;  // of forward passes and maps, where they need no host
 };
 
 /// Declares --method, --layer, --target, --cam, --aug-smooth, --eigen-sign, --batch-size, --control-seed.
@@ -57,12 +61,15 @@ struct Explained {
   std::vector<MethodMaps> methods;  // as in the options
 };
 
-/// Explains one model's scores.
+/// Explains one model's scores. Captured are forward passes, if no gradient goes back through them
+/// (closed()), and maps: Grad-CAM's where it is closed, Eigen-CAM's unless LAPACK decides on its sign.
 class Explainer {
  public:
   /// Throws    UsageError if the model has no such layer (it lists them), the target is not one of its
   ///           classes, or closed forms are asked for a layer that has none. Keeps a reference to the model.
   Explainer(nn::Model& model, const ExplainOptions& options);
+  Explainer(const Explainer&) = delete;
+  Explainer& operator=(const Explainer&) = delete;
 
   const std::string& layer() const { return layer_; }
   /// Whether Grad-CAM comes from the closed form.
@@ -77,7 +84,11 @@ class Explainer {
                                     const std::vector<std::int32_t>& predicted) const;
 
   /// The scores and the explained layer's activations.
-  nn::Activations see(const Tensor& images) const { return model_.forward_with(images, layer_); }
+  nn::Activations see(const Tensor& images) const;
+
+  /// How many of its works are replayed: at most the forward pass, the layer's activity and each method's
+  /// maps.
+  std::size_t captured() const;
 
   /// Finished maps (N,H,W) of grad-cam and eigen-cam for given classes of `images`, of which `seen` is what
   /// see() says; with `smooth` their means over the six views of xai::aug_smooth. One tensor per method.
@@ -88,17 +99,25 @@ class Explainer {
                            bool smooth) const;
 
  private:
-  // Raw and finished maps of grad-cam or eigen-cam.
-  xai::CamMaps cam(const std::string& method,
-                   const Tensor& images,
-                   const nn::Activations& seen,
-                   const std::vector<std::int32_t>& classes) const;
+  struct Maps {
+    Tensor raw, finished;
+  };
+  // Of grad-cam or eigen-cam.
+  Maps cam(const std::string& method,
+           const Tensor& images,
+           const nn::Activations& seen,
+           const std::vector<std::int32_t>& classes) const;
+  Maps cam_by_gradient(const Tensor& images, const nn::Activations& seen, const Tensor& classes) const;
+  Replayed& captured_cam(const std::string& method, int height, int width) const;
 
   nn::Model& model_;
   ExplainOptions options_;
   std::string layer_;
   bool closed_ = false;
   int index_ = -1;  // the target, if it is one class
+  // The same work batch after batch; what they hold changes no result.
+  mutable Replayed see_, activity_;
+  mutable std::map<std::tuple<std::string, int, int>, Replayed> cams_;  // of a method and a size of maps
 };
 
 }  // namespace clx::app

@@ -28,4 +28,12 @@ std::vector<MapScores> map_scores(const Tensor& maps, const Tensor& ranks = {}, 
 /// Notes     Waits for the device.
 std::vector<MaskScores> mask_scores(const Tensor& maps, const Tensor& masks, const Tensor& ranks = {});
 
+/// The two in halves, for what is captured (runtime/graph.h): scores on the device, (N,·) i64 words that only
+/// the other half understands, and those on the host.
+/// Throws    Error if shapes or devices differ
+Tensor queue_map_scores(const Tensor& maps, const Tensor& ranks = {}, float threshold = 1e-5f);
+Tensor queue_mask_scores(const Tensor& maps, const Tensor& masks, const Tensor& ranks = {});
+std::vector<MapScores> read_map_scores(const Tensor& queued);
+std::vector<MaskScores> read_mask_scores(const Tensor& queued);
+
 }  // namespace clx

@@ -287,6 +287,24 @@ TEST_F(Eval, ResultsThatAreThereAreKeptUnlessToldOtherwise) {
   EXPECT_EQ(names_in(root / "pictures/overlays").size(), 3u);
 }
 
+TEST_F(Eval, ReplayedWorkGivesTheSameScores) {
+  const auto scores = [&](const std::string& name, const std::string& graph, const Arguments& more) {
+    evaluate(name, Arguments{"--device", "emulated", "--graph", graph, "--limit", "7", "--batch-size", "2",
+                             "--pf-step", "128", "--save-maps"} +
+                       more);
+    std::map<std::string, std::string> files = contents(root / name);
+    std::erase_if(files, [](const auto& file) { return !file.first.ends_with("_scores.csv"); });
+    EXPECT_GE(files.size(), 9u);
+    for (const auto& [of, array] : io::read_npz(root / name / "maps.npz"))
+      if (of != "config") files[of] = std::string(static_cast<const char*>(array.view().data), array.bytes());
+    return files;
+  };
+  for (const Arguments& more : {Arguments{}, {"--protocol", "reference", "--contrast-class", "all"}}) {
+    const auto plain = scores("plain", "off", more + Arguments{"--overwrite"});
+    EXPECT_TRUE(scores("replayed", "on", more + Arguments{"--overwrite"}) == plain);
+  }
+}
+
 TEST_F(Eval, LittleMemoryGivesTheSameScores) {
   evaluate("much", {"--metric", "pixel-flipping"});
   evaluate("little", {"--metric", "pixel-flipping", "--max-memory", "64K"});

@@ -9,6 +9,7 @@
 #include "apps/support/exit_code.h"
 #include "nn/models/probed.h"
 #include "runtime/random.h"
+#include "tests/arrays.h"
 
 namespace clx::app {
 namespace {
@@ -113,6 +114,50 @@ TEST(Explaining, TargetsArePredictedTrueOrOneClass) {
   EXPECT_GT(largest_difference(target("3").methods[0].raw, target("2").methods[0].raw), 1e-4);
   EXPECT_THROW(target("5"), UsageError);
   EXPECT_THROW(target("cat"), UsageError);
+}
+
+// All that explanations of four batches, one of them smaller, say; read when the last is explained.
+std::vector<std::vector<std::uint8_t>> explained(Device device,
+                                                 const ExplainOptions& options,
+                                                 std::size_t captured) {
+  const auto model = nn::make_model("resnet20", {.classes = 5, .width = 0.25}, 3, device);
+  model->train(false);
+  const Explainer explainer(*model, options);
+  std::vector<Explained> all;
+  for (const std::int64_t n : {2, 2, 1, 2, 2}) {
+    const Tensor batch =
+        tests::to_tensor(tests::uniform({n, 8, 8, 3}, static_cast<unsigned>(all.size() + 1), -2, 2), device);
+    const auto first = kLabels.begin() + static_cast<std::ptrdiff_t>(all.size());
+    const std::vector<std::int32_t> labels(first, first + n);
+    all.push_back(explainer.explain(batch, labels, 0));
+  }
+  EXPECT_EQ(explainer.captured(), captured);
+  std::vector<std::vector<std::uint8_t>> said;
+  for (const Explained& e : all) {
+    said.push_back(tests::bits(e.seen.logits));
+    said.push_back(tests::bits(e.seen.activation));
+    for (const MethodMaps& m : e.methods) {
+      said.push_back(tests::bits(m.maps));
+      said.push_back(tests::bits(m.raw));
+      said.push_back(m.opposed);
+    }
+  }
+  return said;
+}
+
+TEST(Explaining, ReplayedWorkSaysTheSame) {
+  const auto compare = [](ExplainOptions options, std::size_t captured) {
+    const auto plain = explained(kEmulated, options, 0);
+    options.graph = GraphMode::on;
+    EXPECT_TRUE(explained(kEmulated, options, captured) == plain);
+  };
+  compare({}, 4);  // forward pass, activity, two methods
+  compare({.methods = {"grad-cam"}, .target = "true", .aug_smooth = true}, 3);
+  compare({.eigen_sign = xai::EigenSign::lapack}, 3);
+  compare({.cam = CamPath::autograd}, 2);  // not the forward pass, whose history gradients need
+  ExplainOptions on_cpu;
+  on_cpu.graph = GraphMode::on;
+  explained(kCpu, on_cpu, 0);
 }
 
 TEST(Explaining, ABatchIsExplainedAsItsImagesAre) {

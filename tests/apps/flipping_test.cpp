@@ -72,11 +72,17 @@ TEST(FlippingByAGraph, HasThePlainScores) {
       const NoGrad no_grad;
       return model->forward(x);
     };
+    Replayed replayed(kEmulated, graph,
+                      [&](const std::vector<Tensor>& x) { return std::vector{classifier(x[0])}; });
     std::vector<double> all;
     for (const PixelFlipping& pf :
          xai::pixel_flipping(classifier, images, std::vector{first, second}, {3, 1},
-                             {.pixels_per_step = 16, .batch_size = 3, .graph = graph}))
+                             {.pixels_per_step = 16, .batch_size = 3, .replayed = [&](const Tensor& x) {
+                                return replayed({x})[0];
+                              }})) {
+      EXPECT_EQ(pf.batch_size, 3);
       all.insert(all.end(), pf.curves.begin(), pf.curves.end());
+    }
     return all;
   };
   const std::vector<double> plain = curves(GraphMode::off);

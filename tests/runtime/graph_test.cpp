@@ -235,6 +235,18 @@ TEST_P(GraphTest, OtherShapesRunPlainlyBetweenReplays) {
   EXPECT_EQ(calls, captures() ? 5 : 8) << "one to warm up, one captured, three of another shape";
 }
 
+TEST_P(GraphTest, KeptResultsAreNotOverwritten) {
+  Replayed twice(device(), GraphMode::on,
+                 [](const std::vector<Tensor>& in) { return std::vector{add(in[0], in[0])}; });
+  std::vector<Tensor> inputs, results;
+  for (unsigned seed = 1; seed < 6; ++seed) {
+    inputs.push_back(numbers({4}, seed));
+    results.push_back(twice.keep({inputs.back()})[0]);
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    EXPECT_TRUE(same_bits(results[i], add(inputs[i], inputs[i]))) << i;
+}
+
 TEST(GraphTensors, AssignRefusesOtherContents) {
   Tensor x = Tensor::zeros({2});
   EXPECT_THROW(x.assign(Tensor::zeros({3})), Error);

@@ -42,5 +42,8 @@ CamMaps grad_cam_linear_head(const Tensor& activation,
                              const std::vector<std::int32_t>& classes,
                              int height,
                              int width);
+/// The same of classes (N) i32 on the activations' device, where nobody checks their range.
+CamMaps grad_cam_linear_head(
+    const Tensor& activation, const LinearHead& head, const Tensor& classes, int height, int width);
 
 }  // namespace clx::xai

@@ -15,4 +15,12 @@ namespace clx::xai {
 /// Throws    Error if shapes differ
 std::vector<std::uint8_t> opposes_activation(const Tensor& raw, const Tensor& activation);
 
+/// m (N,h,w) of the above, on the device: the sum over the channels.
+/// Throws    Error unless activation is (N,h,w,C)
+Tensor activity(const Tensor& activation);
+
+/// The flags of raw maps beside m.
+/// Throws    Error if shapes differ
+std::vector<std::uint8_t> opposes_activity(const Tensor& raw, const Tensor& activity);
+
 }  // namespace clx::xai

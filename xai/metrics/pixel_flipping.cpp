@@ -66,9 +66,7 @@ class Curves {
         hosted_(classes),
         classes_(Tensor::from_host({N()}, classes, images.device())),
         batch_(options.batch_size),
-        replayed_(images.device(), options.graph, [this](const std::vector<Tensor>& x) {
-          return std::vector{classifier_(x[0])};
-        }) {}
+        whole_(options.replayed ? options.replayed : classifier) {}
 
   Tensor of(const Tensor& maps) {
     const auto channels = options_.mode == FlipMode::channel ? static_cast<int>(images_.dim(3)) : 1;
@@ -77,7 +75,7 @@ class Curves {
     std::int64_t first = 0;
     if (batch_ == 0) batch_ = find_batch(&first);
     for (const std::int64_t all = N() * (steps() - 1); first < all; first += batch_)
-      score(first, std::min(batch_, all - first), [this](const Tensor& x) { return replayed_({x})[0]; });
+      score(first, std::min(batch_, all - first), whole_);
     if (!unperturbed_.defined()) {
       unperturbed_ = logits_after(0);
       emptied_ = logits_after(steps());
@@ -87,6 +85,7 @@ class Curves {
     return scores_;
   }
   std::int64_t steps() const { return steps_.count; }
+  int batch() const { return static_cast<int>(std::min<std::int64_t>(batch_, 1 << 30)); }
 
  private:
   std::int64_t N() const { return images_.dim(0); }
@@ -145,7 +144,7 @@ class Curves {
   const std::vector<std::int32_t>& hosted_;
   Tensor classes_;
   std::int64_t batch_;
-  Replayed replayed_;             // the classifier
+  const Classifier& whole_;       // batches
   Tensor unperturbed_, emptied_;  // logits (N,K)
   Tensor ranks_, scores_;         // of the current map
 };
@@ -214,6 +213,7 @@ std::vector<PixelFlipping> pixel_flipping(const Classifier& classifier,
   for (const Tensor& m : maps) {
     const Tensor here = m.to(images.device());
     results.push_back(flipping_of(here, curves.of(here)));
+    results.back().batch_size = curves.batch();
   }
   return results;
 }

@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/graph.h"
 #include "runtime/tensor.h"
 
 namespace clx::xai {
@@ -43,12 +42,13 @@ struct PixelFlippingOptions {
   FlipMode mode = FlipMode::pixel;
   std::vector<float> values = {};  // of true_black and value: one for all channels or one for each
   std::int64_t max_memory = std::int64_t{1} << 30;  // bytes of flipped images and their forward pass
-  GraphMode graph = GraphMode::off;  // of the forward pass of whole batches. Does not change the result
+  Classifier replayed = {};  // of whole batches, if not the same: the classifier by a graph (runtime/graph.h)
 };
 
 /// N values each; curves N·S.
 struct PixelFlipping {
   int steps = 0;               // S
+  int batch_size = 0;          // images per forward pass, as given or found
   std::vector<double> p0;      // softmax score of the unperturbed image
   std::vector<double> curves;  // softmax score after each step
   std::vector<double> auc;     // Σ_{s=1}^{S−1} (p_s + p_{s+1})/2 / (S − 1): without p0, as the reference
