@@ -48,4 +48,7 @@ void use_cuda_device(int index);
 /// Makes a stream of device `index` that is not ordered with the default stream.
 CUstream_st* make_cuda_stream(int index);
 
+/// Waits until all that was queued on the stream is done.
+void wait_for_cuda_stream(CUstream_st* stream);
+
 }  // namespace clx::kernels

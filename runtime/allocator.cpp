@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <iterator>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -17,6 +16,7 @@
 #include "runtime/capture.h"
 #include "runtime/check.h"
 #include "runtime/dispatch.h"
+#include "runtime/lane.h"
 
 namespace clx {
 namespace {
@@ -56,10 +56,10 @@ class CachingAllocator {
 
   void* allocate(std::size_t bytes, bool guarded) {
     const Capture* capture = current_capture(device_);
-    const std::uint64_t pool = capture ? capture->pool : 0;
+    const std::uint64_t home = lane_pool(), pool = capture ? capture->pool : home;
     guarded = guarded && !capture;  // what fills the bands would be captured, too
     const std::size_t size = size_class(bytes + (guarded ? 2 * kGuardBytes : 0));
-    char* base = static_cast<char*>(take(size, pool));
+    char* base = static_cast<char*>(take(size, pool, home));
     Block block{size, bytes, guarded, pool};
     if (guarded) fill_guards(base, bytes);
     char* p = guarded ? base + kGuardBytes : base;
@@ -86,35 +86,40 @@ class CachingAllocator {
     kept_[{block.pool, block.size}].push_back(base);
   }
 
-  // Of pools nothing: graphs write there.
+  // Of graphs nothing: they write there. What a lane still has queued is waited for by the device's own free.
   void release_cached() {
-    Kept kept;
+    std::vector<void*> unused;
     {
       const std::lock_guard lock(mutex_);
-      const auto end = kept_.lower_bound({1, 0});
-      kept.insert(std::make_move_iterator(kept_.begin()), std::make_move_iterator(end));
-      kept_.erase(kept_.begin(), end);
-      for (const auto& [key, blocks] : kept)
+      std::erase_if(kept_, [&](const auto& entry) {
+        const auto& [key, blocks] = entry;
+        const auto pool = pools_.find(key.pool);
+        if (pool != pools_.end() && pool->second.kind == PoolOf::graph) return false;
+        unused.insert(unused.end(), blocks.begin(), blocks.end());
         stats_.reserved -= key.size * blocks.size();
+        return true;
+      });
     }
-    for (const auto& [key, blocks] : kept)
-      for (void* base : blocks)
-        on_memory(device_, [&](const auto& backend) { kernels::release(backend, base); });
+    for (void* base : unused)
+      on_memory(device_, [&](const auto& backend) { kernels::release(backend, base); });
   }
 
-  std::uint64_t make_pool() {
+  std::uint64_t make_pool(PoolOf kind) {
     const std::lock_guard lock(mutex_);
-    return ++pools_;
+    pools_[++last_pool_] = {kind, lane_pool()};
+    return last_pool_;
   }
   void end_pool(std::uint64_t pool) {
     const std::lock_guard lock(mutex_);
+    const std::uint64_t made_in = pools_.at(pool).home, heir = pools_.contains(made_in) ? made_in : 0;
+    pools_.erase(pool);
     for (auto it = kept_.lower_bound({pool, 0}); it != kept_.end() && it->first.pool == pool;
          it = kept_.erase(it)) {
-      std::vector<void*>& anybodys = kept_[{0, it->first.size}];
-      anybodys.insert(anybodys.end(), it->second.begin(), it->second.end());
+      std::vector<void*>& inherited = kept_[{heir, it->first.size}];
+      inherited.insert(inherited.end(), it->second.begin(), it->second.end());
     }
     for (auto& [p, block] : live_)
-      if (block.pool == pool) block.pool = 0;
+      if (block.pool == pool) block.pool = heir;
   }
 
   MemoryStats stats() {
@@ -132,18 +137,27 @@ class CachingAllocator {
     bool guarded = false;
     std::uint64_t pool = 0;
   };
-  // Pool 0 is everybody's.
+  // Pool 0 is that of all threads without a lane.
   struct Key {
     std::uint64_t pool;
     std::size_t size;
     auto operator<=>(const Key&) const = default;
   };
-  using Kept = std::map<Key, std::vector<void*>>;
+  struct Pool {
+    PoolOf kind;
+    std::uint64_t home;  // of the lane that it was made in
+  };
 
-  void* take(std::size_t size, std::uint64_t pool) {
+  // Of this thread's lane; 0 without one.
+  std::uint64_t lane_pool() const {
+    const LanePart* lane = current_lane(device_);
+    return lane ? lane->pool : 0;
+  }
+
+  void* take(std::size_t size, std::uint64_t pool, std::uint64_t home) {
     {
       const std::lock_guard lock(mutex_);
-      for (const std::uint64_t from : {pool, std::uint64_t{0}}) {
+      for (const std::uint64_t from : {pool, home}) {
         const auto found = kept_.find({from, size});
         if (found == kept_.end() || found->second.empty()) continue;
         void* base = found->second.back();
@@ -197,8 +211,9 @@ class CachingAllocator {
   Device device_;
   std::mutex mutex_;
   std::unordered_map<void*, Block> live_;
-  Kept kept_;
-  std::uint64_t pools_ = 0;
+  std::map<Key, std::vector<void*>> kept_;
+  std::map<std::uint64_t, Pool> pools_;  // those that have not ended
+  std::uint64_t last_pool_ = 0;
   MemoryStats stats_;
 };
 
@@ -246,8 +261,8 @@ std::size_t free_memory(Device device) {
   });
 }
 
-std::uint64_t make_memory_pool(Device device) {
-  return allocator_of(device).make_pool();
+std::uint64_t make_memory_pool(Device device, PoolOf kind) {
+  return allocator_of(device).make_pool(kind);
 }
 
 void end_memory_pool(Device device, std::uint64_t pool) noexcept {

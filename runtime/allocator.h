@@ -24,16 +24,18 @@ void release_memory(Device device, void* p) noexcept;
 MemoryStats memory_stats(Device device);
 /// Makes `peak` what is in use now.
 void reset_memory_peak(Device device);
-/// Returns kept blocks to the system.
+/// Returns kept blocks to the system, but for those of graphs, which write there.
 void release_cached_memory(Device device);
 
 /// Bytes of a GPU that can still be had, kept blocks among them; of host memory no limit is known: the most
 /// that a std::size_t holds.
 std::size_t free_memory(Device device);
 
-/// A pool of the device's memory: what a thread allocates while it captures for the pool (runtime/capture.h)
-/// belongs to it and returns to it, for nobody else, until the pool ends; then it is anybody's.
-std::uint64_t make_memory_pool(Device device);
+/// A pool of the device's memory: what a thread allocates while it captures for the pool (runtime/capture.h),
+/// or while the pool's lane is the thread's (runtime/lane.h), belongs to it and returns to it, for nobody
+/// else, until the pool ends. Then it is that of the lane in which the pool was made; otherwise anybody's.
+enum class PoolOf { lane, graph };
+std::uint64_t make_memory_pool(Device device, PoolOf kind);
 void end_memory_pool(Device device, std::uint64_t pool) noexcept;
 
 /// For tests: surrounds every later block with guard bands, filled and checked when it is released;

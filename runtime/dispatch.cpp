@@ -7,6 +7,7 @@
 #include "runtime/allocator.h"
 #include "runtime/capture.h"
 #include "runtime/check.h"
+#include "runtime/lane.h"
 
 #ifdef CLX_CUDA
 #include "kernels/memory.h"
@@ -42,6 +43,7 @@ Emulated emulated_backend() {
 
 #ifdef CLX_CUDA
 CUstream_st* cuda_stream(int index) {
+  if (const LanePart* lane = current_lane({DeviceKind::cuda, index})) return lane->stream;
   static std::mutex mutex;
   static std::map<int, CUstream_st*> streams;
   const std::lock_guard lock(mutex);

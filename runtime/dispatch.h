@@ -14,11 +14,11 @@ inline constexpr bool kHasCuda = true;
 inline constexpr bool kHasCuda = false;
 #endif
 
-/// This thread's tag of a device: its current stream and scratch memory, which starts afresh.
+/// This thread's tag of a device: its stream and scratch memory, which starts afresh.
 Cpu cpu_backend();
 Cuda cuda_backend(int index);
-/// The stream that all work of this process on one GPU is queued on, so that memory freed by one op may
-/// be given to the next.
+/// The stream that this thread's work on one GPU is queued on: its lane's (runtime/lane.h), else the one of
+/// all threads without a lane. Memory freed by one op of a stream may be given to its next.
 CUstream_st* cuda_stream(int index);
 Emulated emulated_backend();
 

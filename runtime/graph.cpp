@@ -35,7 +35,7 @@ Capture* current_capture(Device device) {
 }
 
 struct Graph::State {
-  explicit State(Device device_) : device(device_), pool(make_memory_pool(device_)) {}
+  explicit State(Device device_) : device(device_), pool(make_memory_pool(device_, PoolOf::graph)) {}
   ~State() {
     recording.reset();
     scratch.reset();
@@ -158,8 +158,8 @@ bool Replayed::capture(const std::vector<Tensor>& inputs) {
     return true;
   } catch (const std::exception& error) {
     if (mode_ == GraphMode::on) throw;
-    std::cerr << "note: this work is not captured as a graph (" << error.what()
-              << "); it goes on launch by launch\n";
+    std::cerr << concat("note: this work is not captured as a graph (", error.what(),
+                        "); it goes on launch by launch\n");
   }
   graph_.reset();
   fixed_.clear();

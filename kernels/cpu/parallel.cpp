@@ -10,6 +10,13 @@
 #include "kernels/cpu/thread_pool.h"
 
 namespace clx::kernels {
+
+struct OwnTeam::Team {
+  int count;
+  Team* outer;
+  ThreadPool pool{};
+};
+
 namespace {
 
 // A function of a library that may be linked into this process, or null.
@@ -35,8 +42,9 @@ std::atomic<int>& thread_count() {
   return count;
 }
 
-thread_local bool serial = false;  // within a chunk or a SerialScope
+thread_local bool serial = false;  // within a chunk
 thread_local int slot = 0;
+thread_local OwnTeam::Team* own_team = nullptr;
 
 struct Work {
   std::int64_t chunks;
@@ -87,8 +95,8 @@ void do_chunks(void* p, int team_slot) {
 }
 
 ThreadPool& pool() {
-  static ThreadPool threads;
-  return threads;
+  static ThreadPool everybodys;
+  return own_team ? own_team->pool : everybodys;
 }
 
 }  // namespace
@@ -98,14 +106,14 @@ void set_threads(int count) {
 }
 
 int threads() {
-  return thread_count().load(std::memory_order_relaxed);
+  return own_team ? own_team->count : thread_count().load(std::memory_order_relaxed);
 }
 
-SerialScope::SerialScope() : outer_(serial) {
-  serial = true;
+OwnTeam::OwnTeam(int count) : team_(new Team{std::max(1, count), own_team}) {
+  own_team = team_.get();
 }
-SerialScope::~SerialScope() {
-  serial = outer_;
+OwnTeam::~OwnTeam() {
+  own_team = team_->outer;
 }
 
 int team_size() {

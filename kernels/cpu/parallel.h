@@ -18,7 +18,7 @@ void run_chunks(std::int64_t chunks, ChunkFunction f, void* data);
 /// Calls f(i) for i in [0, chunks), on several threads, in no order; returns when all are done. Chunks
 /// write disjoint memory; sums go to one place per chunk and are combined by the caller in chunk
 /// order, so that the number of threads changes no bit. A call from within a chunk, and one while
-/// another thread's chunks run, is done by the calling thread alone.
+/// another thread's chunks run on the same team (kernels/threads.h), is done by the calling thread alone.
 /// Throws: what f threw, from the lowest chunk that threw; later chunks may then not have run.
 template <class F>
 void parallel_for(std::int64_t chunks, F&& f) {

@@ -68,6 +68,10 @@ CUstream_st* make_cuda_stream(int index) {
   return stream;
 }
 
+void wait_for_cuda_stream(CUstream_st* stream) {
+  check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+}
+
 }  // namespace clx::kernels
 
 #else

@@ -1,5 +1,6 @@
 // Threads of the CPU kernels: every chunk once, exceptions, nesting, and the same bits at any count.
 #include <atomic>
+#include <barrier>
 #include <cstring>
 #include <functional>
 #include <gtest/gtest.h>
@@ -116,11 +117,36 @@ TEST_F(Threads, RunsANestedLoopOnItsChunksThread) {
   EXPECT_EQ(calls, 77);
 }
 
-TEST_F(Threads, KeepsASerialScopeOnItsThread) {
+TEST_F(Threads, ATeamOfOneStaysOnItsThread) {
   set_threads(3);
   const auto here = std::this_thread::get_id();
-  const SerialScope alone;
+  const OwnTeam alone(1);
   parallel_for(20, [&](std::int64_t) { EXPECT_EQ(std::this_thread::get_id(), here); });
+}
+
+TEST_F(Threads, TeamsWorkSideBySide) {
+  set_threads(1);
+  // Each chunk waits until all four, two of each team, have begun.
+  std::barrier all(4);
+  const auto work = [&] {
+    {
+      const OwnTeam team(2);
+      EXPECT_EQ(threads(), 2);
+      EXPECT_EQ(team_size(), 2);
+      {
+        const OwnTeam inner(3);
+        EXPECT_EQ(threads(), 3);
+      }
+      parallel_for(2, [&](std::int64_t) {
+        EXPECT_LT(team_slot(), 2);
+        all.arrive_and_wait();
+      });
+    }
+    EXPECT_EQ(threads(), 1);
+  };
+  std::thread other(work);
+  work();
+  other.join();
 }
 
 TEST_F(Threads, ServesSeveralCallersAtOnce) {
