@@ -1,5 +1,6 @@
 #include "apps/support/program.h"
 
+#include <atomic>
 #include <csignal>
 #include <iostream>
 #include <new>
@@ -9,7 +10,8 @@ namespace clx::app {
 
 namespace {
 
-volatile std::sig_atomic_t stop_signal = 0;
+std::atomic<int> stop_signal = 0;
+static_assert(std::atomic<int>::is_always_lock_free, "for signal handlers");
 
 void on_stop(int signal) {
   if (signal == SIGINT && stop_signal == SIGINT) {
@@ -24,9 +26,9 @@ void on_stop(int signal) {
   stop_signal = signal;
 }
 
-int report(const char* what, ExitCode code) {
+int report(const std::string& what, ExitCode code) {
   std::cout.flush();
-  std::cerr << "error: " << what << std::endl;
+  std::cerr << "error: " + what + "\n" << std::flush;
   return code;
 }
 
@@ -43,23 +45,29 @@ const char* exit_code_help() {
          "  130 interrupted by Ctrl-C; a training run has saved its weights\n";
 }
 
-int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
+int exit_code_of(const std::string& who, const std::function<int()>& body) {
   try {
+    return body();
+  } catch (const UsageError& error) {
+    return report(who + error.what(), usage);
+  } catch (const NonFiniteLoss& error) {
+    return report(who + error.what(), non_finite_loss);
+  } catch (const DataError& error) {
+    return report(who + error.what(), bad_data);
+  } catch (const std::bad_alloc&) {
+    return report(who + "out of memory", out_of_memory);
+  } catch (const std::exception& error) {
+    return report(who + error.what(), failed);
+  }
+}
+
+int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
+  return exit_code_of("", [&] {
     const int code = body(argc, argv);
     std::cout.flush();
     CLX_CHECK(std::cout, "stdout: the results could not be written");
     return code;
-  } catch (const UsageError& error) {
-    return report(error.what(), usage);
-  } catch (const NonFiniteLoss& error) {
-    return report(error.what(), non_finite_loss);
-  } catch (const DataError& error) {
-    return report(error.what(), bad_data);
-  } catch (const std::bad_alloc&) {
-    return report("out of memory", out_of_memory);
-  } catch (const std::exception& error) {
-    return report(error.what(), failed);
-  }
+  });
 }
 
 void handle_stop_signals() {

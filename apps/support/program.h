@@ -2,13 +2,17 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "apps/support/exit_code.h"
 
 namespace clx::app {
 
-/// Runs `body` and returns its result, or the exit code of the exception it let out, after `error: …` on
-/// stderr. Results that could not be written to stdout are an error too.
+/// Calls `body` and returns its result, or the exit code of the exception it let out, after
+/// `error: <who>…` on stderr.
+int exit_code_of(const std::string& who, const std::function<int()>& body);
+
+/// The same for a whole program. Results that could not be written to stdout are an error too.
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body);
 
 /// From here on SIGINT, SIGTERM and SIGUSR1 only make stop_requested() true. A second SIGINT ends the

@@ -75,7 +75,7 @@ void Progress::draw(double now, bool last) {
     *options_.stream << '\r' << line(now, last) << "\033[K" << (last ? "\n" : "") << std::flush;
     drawn_ = true;
   } else {
-    *options_.stream << line(now, last) << '\n' << std::flush;
+    *options_.stream << line(now, last) + "\n" << std::flush;
   }
   last_ = now;
   shown_ = done_;

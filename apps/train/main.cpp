@@ -12,7 +12,8 @@ namespace {
 std::vector<std::string> inherited_names(const Options& options) {
   std::vector<std::string> names = options.declared();
   std::erase_if(names, [](const std::string& name) {
-    return name == "output-dir" || name == "overwrite" || name == "resume" || name == "seeds";
+    return name == "output-dir" || name == "overwrite" || name == "resume" || name == "seeds" ||
+           name == "concurrent";
   });
   return names;
 }
@@ -20,9 +21,7 @@ std::vector<std::string> inherited_names(const Options& options) {
 int train_all(const TrainingOptions& o, const std::vector<RunPlan>& plans, Communicator& across) {
   const Device device = start_compute(share_of_machine(o.compute, across));
   const TrainingData data{load_data(o.data, data::Split::train), load_data(o.data, data::Split::test)};
-  for (const RunPlan& plan : plans)
-    if (const int code = train(o, plan, data, across, device); code != ok) return code;
-  return ok;
+  return o.concurrent ? train_at_once(o, plans, data, device) : train_in_turn(o, plans, data, across, device);
 }
 
 int main_of_train(int argc, char** argv) {

@@ -7,9 +7,13 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <thread>
 
+#include "apps/support/program.h"
 #include "runtime/check.h"
 #include "runtime/io/file.h"
+#include "runtime/lane.h"
+#include "runtime/threads.h"
 
 namespace clx::app {
 namespace {
@@ -89,6 +93,46 @@ std::vector<RunPlan> plan_runs(const Options& options, TrainingOptions* training
     if (const auto plan = plan_run(*training, seed, config_of(options, training, seed)))
       plans.push_back(*plan);
   return plans;
+}
+
+int train_in_turn(const TrainingOptions& o,
+                  const std::vector<RunPlan>& plans,
+                  const TrainingData& data,
+                  Communicator& across,
+                  Device device) {
+  for (const RunPlan& plan : plans)
+    if (const int code = train(o, plan, data, across, device); code != ok) return code;
+  return ok;
+}
+
+int train_at_once(const TrainingOptions& o,
+                  const std::vector<RunPlan>& plans,
+                  const TrainingData& data,
+                  Device device) {
+  const int runs = static_cast<int>(plans.size()), all = threads();
+  std::vector<int> codes(plans.size(), ok);
+  std::vector<std::jthread> running;
+  for (int i = 0; i < runs; ++i)
+    running.emplace_back([&, i] {
+      const RunPlan& plan = plans[static_cast<std::size_t>(i)];
+      codes[static_cast<std::size_t>(i)] = exit_code_of(fmt::format("seed {}: ", plan.seed), [&] {
+        const Lane lane(device, std::max(1, all / runs + (i < all % runs ? 1 : 0)));
+        Communicator alone(1);
+        return train(o, plan, data, alone, device);
+      });
+    });
+  running.clear();
+  std::vector<std::uint64_t> failed_seeds;
+  int failure = ok, stop = ok;
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    if (codes[i] == ok) continue;
+    int& first = codes[i] == stopped || codes[i] == interrupted ? stop : failure;
+    if (first == ok) first = codes[i];
+    if (&first == &failure) failed_seeds.push_back(plans[i].seed);
+  }
+  if (failure == ok) return stop;
+  std::cerr << fmt::format("error: seeds that failed: {}\n", fmt::join(failed_seeds, ", "));
+  return failure;
 }
 
 fs::path config_to_resume(const TrainingOptions& o, bool seed_given) {

@@ -15,6 +15,22 @@ namespace clx::app {
 ///           there is none to resume
 std::vector<RunPlan> plan_runs(const Options& options, TrainingOptions* training);
 
+/// Trains the runs one after the other. Returns ok, or what the first that was stopped returned.
+/// Throws    what a run throws; the ones after it are not begun
+int train_in_turn(const TrainingOptions& options,
+                  const std::vector<RunPlan>& plans,
+                  const TrainingData& data,
+                  Communicator& across,
+                  Device device);
+
+/// Trains all runs at once, a thread for each, which has a lane of the device and a share of the CPU threads.
+/// Each ends with the bits that it has alone. One that fails says so on stderr and the others go on.
+/// Returns   the exit code of the first run (in their order) that failed, else that of a stop, else ok
+int train_at_once(const TrainingOptions& options,
+                  const std::vector<RunPlan>& plans,
+                  const TrainingData& data,
+                  Device device);
+
 /// The config.toml whose values are the defaults of a run that is resumed: that of the seed, or, where no
 /// seed is named, of the folder's only one. Empty if there is none.
 std::filesystem::path config_to_resume(const TrainingOptions& options, bool seed_given);

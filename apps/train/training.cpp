@@ -7,6 +7,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 
 #include "apps/support/probing.h"
 #include "apps/support/program.h"
@@ -142,15 +143,27 @@ class Training {
 
   double lr() const { return nn::warmup_cosine(o_.lr, position_.epoch, o_.epochs, o_.warmup_epochs); }
 
+  // Whose output it is, where there are others'.
+  std::string who() const { return o_.concurrent ? fmt::format("seed {}: ", seed_) : ""; }
+
+  // Lines, each in one piece whatever other threads say.
+  void say(std::ostream& stream, const std::string& lines) const {
+    std::string text;
+    std::istringstream rest(lines);
+    for (std::string line; std::getline(rest, line);)
+      text += who() + line + '\n';
+    stream << text << std::flush;
+  }
+
   void announce() const {
-    std::cout << fmt::format("{}: {} training and {} test images of {}×{}, {} classes\n", train_.name,
-                             train_.size(), test_.size(), train_.height(), train_.width(),
-                             train_.class_names.size());
-    std::cout << fmt::format("{}: {} parameters, on {}\n", model_->description(), model_->parameter_count(),
-                             describe(device_));
+    std::string text =
+        fmt::format("{}: {} training and {} test images of {}×{}, {} classes\n", train_.name, train_.size(),
+                    test_.size(), train_.height(), train_.width(), train_.class_names.size());
+    text += fmt::format("{}: {} parameters, on {}\n", model_->description(), model_->parameter_count(),
+                        describe(device_));
     if (position_.epoch > 0 || position_.batch > 0)
-      std::cout << fmt::format("resumed after {} epochs and {} steps\n", position_.epoch, position_.batch);
-    std::cout << std::flush;
+      text += fmt::format("resumed after {} epochs and {} steps\n", position_.epoch, position_.batch);
+    say(std::cout, text);
   }
 
   // False if it was stopped on request, at position_.batch.
@@ -207,7 +220,7 @@ class Training {
                                     std::pair("knn_accuracy", "nearest neighbours")})
       if (line.contains(key)) text += fmt::format("  {} {:.2f} %", name, 100 * line[key].get<double>());
     if (position_.replaced > 0) text += fmt::format("  {} images replaced", position_.replaced);
-    std::cout << fmt::format("{}  {:.1f} s\n", text, seconds) << std::flush;
+    say(std::cout, fmt::format("{}  {:.1f} s", text, seconds));
   }
 
   bool train_epoch() {
@@ -215,8 +228,10 @@ class Training {
     step_.set_learning_rate(static_cast<float>(lr()));
     loader_.start_epoch(position_.epoch);
     const std::int64_t batches = loader_.batches();
-    Progress progress(fmt::format("epoch {}/{}", position_.epoch + 1, o_.epochs), batches * o_.batch_size,
-                      {.quiet = o_.quiet});
+    ProgressOptions shown{.quiet = o_.quiet};
+    if (o_.concurrent) shown.stream = &std::cerr;  // lines, as bars would overwrite each other
+    Progress progress(fmt::format("{}epoch {}/{}", who(), position_.epoch + 1, o_.epochs),
+                      batches * o_.batch_size, shown);
     double loss = 0;
     while (position_.batch < batches) {
       if (stop_requested_anywhere(across_)) return false;
@@ -244,7 +259,7 @@ class Training {
     step_on_device_({batch.images, batch.labels});
     position_.replaced += batch.replaced;
     for (; bad_images_ < loader_.bad_images().size(); ++bad_images_)
-      std::cerr << "left out of the training images: " << loader_.bad_images()[bad_images_] << '\n';
+      say(std::cerr, "left out of the training images: " + loader_.bad_images()[bad_images_]);
   }
 
   // The whole batch's, of which each process saw its share.
@@ -299,10 +314,10 @@ class Training {
     count_replaced();
     if (folder_) {
       save(position_);
-      std::cerr << fmt::format(
-          "stopped in epoch {} after {} of {} steps; {} and its state are saved, --resume "
-          "goes on\n",
-          position_.epoch + 1, position_.batch, loader_.batches(), folder_->checkpoint("last").string());
+      say(std::cerr, fmt::format("stopped in epoch {} after {} of {} steps; {} and its state are saved, "
+                                 "--resume goes on",
+                                 position_.epoch + 1, position_.batch, loader_.batches(),
+                                 folder_->checkpoint("last").string()));
     }
     return stop_code();
   }
@@ -312,14 +327,14 @@ class Training {
     save_weights("final");
     if (wants_probe(o_)) {
       if (stop_requested()) {
-        std::cerr << "stopped before the linear classifier was fitted; --resume goes on\n";
+        say(std::cerr, "stopped before the linear classifier was fitted; --resume goes on");
         return stop_code();
       }
       const Probing probing = probe_encoder(*model_, train_, test_, device_, probing_options(o_, seed_));
       save_probing(probe_file(folder_->checkpoints()), probing);
-      std::cout << probing.table();
+      say(std::cout, probing.table());
     }
-    std::cout << fmt::format("run folder: {}\n", folder_->path().string()) << std::flush;
+    say(std::cout, fmt::format("run folder: {}", folder_->path().string()));
     return ok;
   }
 

@@ -39,7 +39,8 @@ struct RunPlan {
 ///
 /// Returns   the exit code: 0, or that of a stop on request after saving
 /// Throws    NonFiniteLoss naming the step (the last good checkpoint is kept); Error, DataError, UsageError
-/// Notes     Called by all processes; rank 0 alone evaluates and writes.
+/// Notes     Called by all processes; rank 0 alone evaluates and writes. May be called by several threads at
+///           once (with `concurrent` each line of output begins with the seed).
 int train(const TrainingOptions& options,
           const RunPlan& plan,
           const TrainingData& data,

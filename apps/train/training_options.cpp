@@ -84,6 +84,11 @@ void add_training_options(Options& options, TrainingOptions* o) {
       "seeds", &o->seeds,
       "several runs one after the other, as 0-4 or 0,2,5; finished ones are skipped, interrupted ones "
       "resumed");
+  options.add(
+      "concurrent", &o->concurrent,
+      "the runs of --seeds all at once, each with the same bits: for a GPU that one run leaves idle in "
+      "part, and for CPUs with more threads than a small network can use. The CPU threads are shared "
+      "out; memory is needed for all runs. If one fails, the others go on");
   options.add("checkpoint-interval", &o->checkpoint_interval, "epochs between two saves of the state")
       .range(1, 1e6);
   options.add("log-interval", &o->log_interval, "steps between two reads of the loss").range(1, 1e6);
@@ -135,6 +140,10 @@ void check_training_options(const TrainingOptions& o) {
           fmt::format("graph: expected auto or off with {} processes, which exchange gradients, got on",
                       o.processes.processes));
   require(o.classes_per_batch == 0 || o.sampler == "pk", "classes-per-batch: is an option of --sampler pk");
+  require(!o.concurrent || !o.seeds.empty(),
+          "concurrent: expected several runs, which --seeds names, got one");
+  require(!o.concurrent || o.processes.processes == 1,
+          fmt::format("concurrent: expected runs of one process each, got {}", o.processes.processes));
   require(!(o.resume && o.overwrite), "resume: expected one of --resume and --overwrite, got both");
 }
 
@@ -164,7 +173,7 @@ std::string config_of(const Options& options, TrainingOptions* o, std::uint64_t 
   const TrainingOptions before = *o;
   o->seed = seed;
   o->seeds.clear();
-  o->resume = o->overwrite = false;
+  o->resume = o->overwrite = o->concurrent = false;
   std::string toml = options.to_toml();
   *o = before;
   return toml;
@@ -172,10 +181,10 @@ std::string config_of(const Options& options, TrainingOptions* o, std::uint64_t 
 
 const std::vector<std::string>& options_free_to_change() {
   static const std::vector<std::string> names{
-      "output-dir",   "overwrite",    "resume",   "seeds",        "checkpoint-interval",
-      "log-interval", "quiet",        "data-dir", "on-bad-image", "workers",
-      "threads",      "device",       "graph",    "probe",        "probe-epochs",
-      "probe-lr",     "knn-interval", "masks-dir"};
+      "output-dir",   "overwrite",    "resume",    "seeds",        "checkpoint-interval",
+      "log-interval", "quiet",        "data-dir",  "on-bad-image", "workers",
+      "threads",      "device",       "graph",     "probe",        "probe-epochs",
+      "probe-lr",     "knn-interval", "masks-dir", "concurrent"};
   return names;
 }
 

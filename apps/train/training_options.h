@@ -21,6 +21,7 @@ struct TrainingOptions {
   bool resume = false;
   std::uint64_t seed = 0;
   std::vector<std::string> seeds{};  // several runs: "0-4", or "0", "2", "5"
+  bool concurrent = false;           // all at once
   int checkpoint_interval = 1;       // epochs
   int log_interval = 50;             // steps
   bool quiet = false;
@@ -56,8 +57,8 @@ void check_training_options(const TrainingOptions& options);
 /// Throws UsageError for what is no number or range of numbers.
 std::vector<std::uint64_t> seeds_of(const TrainingOptions& options);
 
-/// The configuration of the run with this seed, valid for --config: without --seeds, --resume and
-/// --overwrite.
+/// The configuration of the run with this seed, valid for --config: without --seeds, --concurrent,
+/// --resume and --overwrite.
 std::string config_of(const Options& options, TrainingOptions* training, std::uint64_t seed);
 
 /// Options that may be changed when a run is resumed: they do not change what it computes, beyond where and

@@ -36,6 +36,13 @@ TEST(Program, GivesEachKindOfErrorItsExitCode) {
   EXPECT_EQ(text, "error: out of memory\n");
 }
 
+TEST(Program, SaysWhoFailed) {
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(exit_code_of("seed 3: ", [] { return 7; }), 7);
+  EXPECT_EQ(exit_code_of("seed 3: ", []() -> int { throw NonFiniteLoss("no number"); }), 4);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "error: seed 3: no number\n");
+}
+
 TEST(Program, FailsWhenResultsCannotBeWritten) {
   testing::internal::CaptureStderr();
   const int code = run_program(0, nullptr, [](int, char**) {
