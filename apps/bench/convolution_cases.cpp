@@ -155,14 +155,7 @@ std::vector<Case> convolution_cases(Device device) {
                   .bytes = size.bytes(dtype),
                   .prepare = [=] { return make(Operands(size, algorithm, device, dtype)); }};
     };
-    Case ours = by(Conv2dAlgorithm::automatic);
-    if (beside_cudnn) {
-      Case theirs = by(Conv2dAlgorithm::cudnn);
-      theirs.name += "/cudnn";
-      ours.library = theirs.name;
-      cases.push_back(std::move(theirs));
-    }
-    cases.push_back(std::move(ours));
+    add_row("cudnn", beside_cudnn, by(Conv2dAlgorithm::cudnn), by(Conv2dAlgorithm::automatic), &cases);
   };
   for (const DType dtype : {DType::f32, DType::bf16})
     for (const Size& size : sizes) {

@@ -3,6 +3,7 @@
 #include <exception>
 #include <iostream>
 
+#include "runtime/check.h"
 #include "runtime/ops/conv2d.h"
 #include "runtime/ops/linear.h"
 
@@ -28,6 +29,15 @@ bool has_cudnn(Device device) {
 }
 bool has_cublas(Device device) {
   return opens(device, [&] { require_matmul_algorithm(MatmulAlgorithm::cublas, device); });
+}
+
+void add_row(const char* library, bool there, Case theirs, Case ours, std::vector<Case>* cases) {
+  if (there) {
+    theirs.name += concat('/', library);
+    ours.library = theirs.name;
+    cases->push_back(std::move(theirs));
+  }
+  cases->push_back(std::move(ours));
 }
 
 }  // namespace clx::app

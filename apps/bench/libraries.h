@@ -1,7 +1,7 @@
 // NVIDIA's libraries as yardsticks of our kernels.
 #pragma once
 
-#include "runtime/device.h"
+#include "apps/bench/case.h"
 
 namespace clx::app {
 
@@ -9,5 +9,9 @@ namespace clx::app {
 /// stderr.
 bool has_cudnn(Device device);
 bool has_cublas(Device device);
+
+/// Adds `ours` to `cases`; before it, where the library is there, `theirs` as "<name>/<library>", the row
+/// that ours is held against.
+void add_row(const char* library, bool there, Case theirs, Case ours, std::vector<Case>* cases);
 
 }  // namespace clx::app

@@ -54,14 +54,7 @@ std::vector<Case> product_cases(Device device) {
                   .bytes = size.moved(dtype),
                   .prepare = [=] { return make(algorithm); }};
     };
-    Case ours = by(MatmulAlgorithm::automatic);
-    if (beside_cublas) {
-      Case theirs = by(MatmulAlgorithm::cublas);
-      theirs.name += "/cublas";
-      ours.library = theirs.name;
-      cases.push_back(std::move(theirs));
-    }
-    cases.push_back(std::move(ours));
+    add_row("cublas", beside_cublas, by(MatmulAlgorithm::cublas), by(MatmulAlgorithm::automatic), &cases);
   };
   const Size square = emulated ? Size{32, 32, 32} : Size{1024, 1024, 1024};
   for (const DType dtype : {DType::f32, DType::bf16})

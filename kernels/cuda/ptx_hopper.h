@@ -14,6 +14,27 @@
 #else
 #define CLX_PTX_SM90(...) __trap()
 #endif
+
+// wgmma of bf16: its columns, the accumulators, and where a, b, `accumulate` and the transpositions stand
+// among the operands of the asm statement.
+#define CLX_PTX_WGMMA(columns, d, a, b, accumulate, transpose_a, transpose_b)       \
+  "{\n"                                                                             \
+  ".reg .pred p;\n"                                                                 \
+  "setp.ne.b32 p, " accumulate                                                      \
+  ", 0;\n"                                                                          \
+  "wgmma.mma_async.sync.aligned.m64" columns "k16.f32.bf16.bf16 {" d "}, " a ", " b \
+  ", p, 1, 1, " transpose_a ", " transpose_b                                        \
+  ";\n"                                                                             \
+  "}"
+#define CLX_PTX_32_REGISTERS                               \
+  "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15," \
+  "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
+#define CLX_PTX_64_REGISTERS                                          \
+  CLX_PTX_32_REGISTERS                                                \
+  ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47," \
+  "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+#define CLX_PTX_4(d, i) "+f"((d)[i]), "+f"((d)[(i) + 1]), "+f"((d)[(i) + 2]), "+f"((d)[(i) + 3])
+#define CLX_PTX_16(d, i) CLX_PTX_4(d, i), CLX_PTX_4(d, (i) + 4), CLX_PTX_4(d, (i) + 8), CLX_PTX_4(d, (i) + 12)
 #endif
 
 namespace clx::kernels::ptx {
@@ -179,65 +200,26 @@ CLX_PTX std::uint64_t wgmma_descriptor(std::uint32_t address,
   return field(address) | field(leading) << 16 | field(stride) << 32 | std::uint64_t(swizzle) << 62;
 }
 
-/// d (64×64, f32) += or, if `accumulate` is false, = a (64×16, bf16) · b (16×64, bf16), operands in shared
-/// memory. kTransposeA/B: the operand is MN-major instead of K-major. Thread t of the warpgroup holds in
-/// d[4·j + 2·h + i] element (16·(t/32) + (t%32)/4 + 8·h, 8·j + 2·(t%4) + i).
-template <bool kTransposeA, bool kTransposeB>
-CLX_PTX void wgmma_m64n64k16_bf16(float (&d)[32],
-                                  std::uint64_t a,
-                                  std::uint64_t b,
-                                  bool accumulate CLX_PTX_SITE) {
+/// d (64×64 or 64×128, f32) += or, if `accumulate` is false, = a (64×16, bf16) · b (16 × 64 or 128, bf16),
+/// operands in shared memory. kTransposeA/B: the operand is MN-major instead of K-major. Thread t of the
+/// warpgroup holds in d[4·j + 2·h + i] element (16·(t/32) + (t%32)/4 + 8·h, 8·j + 2·(t%4) + i).
+template <bool kTransposeA, bool kTransposeB, int kCount>
+CLX_PTX void wgmma_m64k16_bf16(float (&d)[kCount],
+                               std::uint64_t a,
+                               std::uint64_t b,
+                               bool accumulate CLX_PTX_SITE) {
+  static_assert(kCount == 32 || kCount == 64);
 #ifdef __CUDACC__
-  CLX_PTX_SM90(
-      "{\n"
-      ".reg .pred p;\n"
-      "setp.ne.b32 p, %34, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
-      "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
-      "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}, "
-      "%32, %33, p, 1, 1, %35, %36;\n"
-      "}"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
-        "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]),
-        "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]),
-        "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]),
-        "+f"(d[30]), "+f"(d[31])
-      : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(kTransposeA)), "n"(int(kTransposeB)));
+  if constexpr (kCount == 32)
+    CLX_PTX_SM90(CLX_PTX_WGMMA("n64", CLX_PTX_32_REGISTERS, "%32", "%33", "%34", "%35", "%36")
+                 : CLX_PTX_16(d, 0), CLX_PTX_16(d, 16)
+                 : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(kTransposeA)), "n"(int(kTransposeB)));
+  else
+    CLX_PTX_SM90(CLX_PTX_WGMMA("n128", CLX_PTX_64_REGISTERS, "%64", "%65", "%66", "%67", "%68")
+                 : CLX_PTX_16(d, 0), CLX_PTX_16(d, 16), CLX_PTX_16(d, 32), CLX_PTX_16(d, 48)
+                 : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(kTransposeA)), "n"(int(kTransposeB)));
 #else
-  emulator::wgmma_bf16(d, 64, a, b, accumulate, kTransposeA, kTransposeB, site);
-#endif
-}
-
-/// The same with 128 columns: d (64×128), b (16×128).
-template <bool kTransposeA, bool kTransposeB>
-CLX_PTX void wgmma_m64n128k16_bf16(float (&d)[64],
-                                   std::uint64_t a,
-                                   std::uint64_t b,
-                                   bool accumulate CLX_PTX_SITE) {
-#ifdef __CUDACC__
-  CLX_PTX_SM90(
-      "{\n"
-      ".reg .pred p;\n"
-      "setp.ne.b32 p, %66, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
-      "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
-      "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
-      "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
-      "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}, "
-      "%64, %65, p, 1, 1, %67, %68;\n"
-      "}"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
-        "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]),
-        "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]),
-        "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]),
-        "+f"(d[30]), "+f"(d[31]), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), "+f"(d[36]),
-        "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]),
-        "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), "+f"(d[48]), "+f"(d[49]), "+f"(d[50]),
-        "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]), "+f"(d[56]), "+f"(d[57]),
-        "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
-      : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(kTransposeA)), "n"(int(kTransposeB)));
-#else
-  emulator::wgmma_bf16(d, 128, a, b, accumulate, kTransposeA, kTransposeB, site);
+  emulator::wgmma_bf16(d, 2 * kCount, a, b, accumulate, kTransposeA, kTransposeB, site);
 #endif
 }
 

@@ -40,15 +40,6 @@ __device__ __forceinline__ std::uint64_t slab_descriptor(const unsigned char* sl
                                ptx::Swizzle::bytes_128);
 }
 
-template <bool kAlongKA, bool kAlongKB>
-__device__ __forceinline__ void wgmma(float (&sum)[32], std::uint64_t a, std::uint64_t b) {
-  ptx::wgmma_m64n64k16_bf16<!kAlongKA, !kAlongKB>(sum, a, b, true);
-}
-template <bool kAlongKA, bool kAlongKB>
-__device__ __forceinline__ void wgmma(float (&sum)[64], std::uint64_t a, std::uint64_t b) {
-  ptx::wgmma_m64n128k16_bf16<!kAlongKA, !kAlongKB>(sum, a, b, true);
-}
-
 /// A stage of the ring, and the parity of the phase in which it is used.
 template <int kStages>
 struct Turn {
@@ -61,7 +52,7 @@ struct Turn {
 
 /// Sums one tile over `steps` stages. `load(step, slabs, barrier)` starts the TMA loads of all slabs of one
 /// stage, for one thread; `store(warpgroup, sum)` is called by the 256 threads that multiply, with the
-/// results of ptx::wgmma_m64n64k16_bf16 or its like. Needs Tile::kBytes of dynamic shared memory.
+/// results of ptx::wgmma_m64k16_bf16. Needs Tile::kBytes of dynamic shared memory.
 template <class Tile, bool kAlongKA, bool kAlongKB, class Load, class Store>
 __device__ __forceinline__ void multiply_tile_wgmma(int steps, const Load& load, const Store& store) {
   constexpr int kStages = Tile::kStages;
@@ -102,7 +93,8 @@ __device__ __forceinline__ void multiply_tile_wgmma(int steps, const Load& load,
     ptx::wgmma_fence();
 #pragma unroll
     for (int k = 0; k < Tile::kDepth / 16; ++k)
-      wgmma<kAlongKA, kAlongKB>(sum, slab_descriptor<kAlongKA>(a, k), slab_descriptor<kAlongKB>(b, k));
+      ptx::wgmma_m64k16_bf16<!kAlongKA, !kAlongKB>(sum, slab_descriptor<kAlongKA>(a, k),
+                                                   slab_descriptor<kAlongKB>(b, k), true);
     ptx::wgmma_commit();
     ptx::wgmma_wait<1>();  // this step runs on; the one before is done with its stage
     if (step > 0 && lane == 0) ptx::mbarrier_arrive(&emptied[previous]);

@@ -3,13 +3,13 @@
 #include <cstring>
 #include <cublasLt.h>
 
-#include "kernels/bf16.h"
+#include "tests/kernels/fake_library.h"
 
 struct cublasLtContext {};
 
-namespace {
+using namespace clx::kernels;
 
-constexpr std::size_t kScratch = 4096;
+namespace {
 
 struct Product {
   cublasOperation_t a = CUBLAS_OP_N, b = CUBLAS_OP_N;
@@ -32,8 +32,7 @@ const Layout& of(cublasLtMatrixLayout_t layout) {
 
 double element(const void* data, const Layout& layout, std::uint64_t row, std::uint64_t col) {
   const std::uint64_t i = col * static_cast<std::uint64_t>(layout.ld) + row;
-  return layout.type == CUDA_R_16BF ? static_cast<float>(static_cast<const clx::bf16*>(data)[i])
-                                    : static_cast<const float*>(data)[i];
+  return value_at(data, layout.type == CUDA_R_16BF ? clx::DType::bf16 : clx::DType::f32, i);
 }
 
 template <class T>
@@ -52,22 +51,22 @@ bool aligned(const void* p, std::uint32_t bytes) {
 extern "C" {
 
 const char* cublasLtGetStatusString(cublasStatus_t status) {
-  return status == CUBLAS_STATUS_SUCCESS ? "success" : "refused by the fake";
+  return status_text(status == CUBLAS_STATUS_SUCCESS);
 }
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
-  *handle = reinterpret_cast<cublasLtHandle_t>(new cublasLtContext);
+  make<cublasLtContext>(handle);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
-  delete reinterpret_cast<cublasLtContext*>(handle);
+  destroy<cublasLtContext>(handle);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* d, cublasComputeType_t, cudaDataType_t scale) {
-  *d = reinterpret_cast<cublasLtMatmulDesc_t>(new Product);
+  make<Product>(d);
   return scale == CUDA_R_32F ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) {
-  delete reinterpret_cast<Product*>(d);
+  destroy<Product>(d);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d,
@@ -90,19 +89,19 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d,
 }
 cublasStatus_t cublasLtMatrixLayoutCreate(
     cublasLtMatrixLayout_t* d, cudaDataType type, std::uint64_t rows, std::uint64_t cols, std::int64_t ld) {
-  *d = reinterpret_cast<cublasLtMatrixLayout_t>(new Layout{type, rows, cols, ld});
+  make(d, Layout{type, rows, cols, ld});
   return ld >= static_cast<std::int64_t>(rows) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t d) {
-  delete reinterpret_cast<Layout*>(d);
+  destroy<Layout>(d);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* d) {
-  *d = reinterpret_cast<cublasLtMatmulPreference_t>(new Preference);
+  make<Preference>(d);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t d) {
-  delete reinterpret_cast<Preference*>(d);
+  destroy<Preference>(d);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t d,
@@ -168,14 +167,12 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t,
   const Layout &A = of(a_layout), &B = of(b_layout), &C = of(c_layout);
   const bool ta = product.a == CUBLAS_OP_T, tb = product.b == CUBLAS_OP_T;
   const std::uint64_t inner = ta ? A.rows : A.cols;
-  if (*static_cast<const float*>(alpha) != 1 || *static_cast<const float*>(beta) != 0 || c != to ||
-      c_layout != to_layout || bytes != kScratch || A.type != B.type || C.type != CUDA_R_32F ||
-      inner != (tb ? B.cols : B.rows) || C.rows != (ta ? A.cols : A.rows) ||
+  if (!called_well(alpha, beta, scratch, bytes) || c != to || c_layout != to_layout || A.type != B.type ||
+      C.type != CUDA_R_32F || inner != (tb ? B.cols : B.rows) || C.rows != (ta ? A.cols : A.rows) ||
       C.cols != (tb ? B.rows : B.cols) || !aligned(a, static_cast<std::uint32_t>(algorithm->data[0])) ||
       !aligned(b, static_cast<std::uint32_t>(algorithm->data[1])) ||
       !aligned(c, static_cast<std::uint32_t>(algorithm->data[2])))
     return CUBLAS_STATUS_INVALID_VALUE;
-  std::memset(scratch, 0xA5, bytes);
   for (std::uint64_t row = 0; row < C.rows; ++row)
     for (std::uint64_t col = 0; col < C.cols; ++col) {
       double sum = product.epilogue == CUBLASLT_EPILOGUE_BIAS ? product.bias[row] : 0;

@@ -1,14 +1,15 @@
 // A library that answers to cuDNN's functions with plain loops on host memory, so that what is passed to them
 // is checked without a GPU. It refuses what kernels/cuda/cudnn.cpp should not ask for.
-#include <cstring>
 #include <cudnn.h>
 
 #include "tests/kernels/convolved.h"
+#include "tests/kernels/fake_library.h"
 
 struct cudnnContext {};
 struct cudnnTensorStruct {
   cudnnDataType_t type;
   int n, c, h, w;
+  clx::DType dtype() const { return type == CUDNN_DATA_BFLOAT16 ? clx::DType::bf16 : clx::DType::f32; }
   std::size_t size() const { return std::size_t(n) * c * h * w; }
 };
 struct cudnnFilterStruct : cudnnTensorStruct {};
@@ -17,9 +18,10 @@ struct cudnnConvolutionStruct {
   cudnnMathType_t math;
 };
 
+using namespace clx::kernels;
+
 namespace {
 
-constexpr std::size_t kScratch = 4096;
 // The first two of the list must not be taken: one adds in any order, one does not work here.
 constexpr int kRight = 1, kListed = 3;
 
@@ -35,9 +37,9 @@ cudnnStatus_t list(cudnnConvolutionDescriptor_t convolution, int most, int* coun
   return CUDNN_STATUS_SUCCESS;
 }
 
-clx::kernels::Conv2dShape shape_of(cudnnTensorDescriptor_t x,
-                                   cudnnFilterDescriptor_t w,
-                                   cudnnConvolutionDescriptor_t convolution) {
+Conv2dShape shape_of(cudnnTensorDescriptor_t x,
+                     cudnnFilterDescriptor_t w,
+                     cudnnConvolutionDescriptor_t convolution) {
   return {x->n, x->h, x->w, x->c, w->n, w->h, w->w, convolution->stride, convolution->padding};
 }
 
@@ -56,23 +58,15 @@ bool agree(cudnnTensorDescriptor_t x,
 std::vector<double> read(const void* from, const cudnnTensorStruct& d) {
   std::vector<double> values(d.size());
   for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = d.type == CUDNN_DATA_BFLOAT16 ? static_cast<float>(static_cast<const clx::bf16*>(from)[i])
-                                              : static_cast<const float*>(from)[i];
+    values[i] = value_at(from, d.dtype(), i);
   return values;
 }
 void write(const std::vector<double>& values, const cudnnTensorStruct& d, void* to) {
   for (std::size_t i = 0; i < values.size(); ++i)
-    if (d.type == CUDNN_DATA_BFLOAT16)
+    if (d.dtype() == clx::DType::bf16)
       static_cast<clx::bf16*>(to)[i] = clx::bf16(static_cast<float>(values[i]));
     else
       static_cast<float*>(to)[i] = static_cast<float>(values[i]);
-}
-
-bool called_well(const void* alpha, int algorithm, void* scratch, std::size_t bytes, const void* beta) {
-  if (*static_cast<const float*>(alpha) != 1 || *static_cast<const float*>(beta) != 0) return false;
-  if (algorithm != kRight || bytes != kScratch) return false;
-  std::memset(scratch, 0xA5, bytes);
-  return true;
 }
 
 }  // namespace
@@ -80,10 +74,10 @@ bool called_well(const void* alpha, int algorithm, void* scratch, std::size_t by
 extern "C" {
 
 const char* cudnnGetErrorString(cudnnStatus_t status) {
-  return status == CUDNN_STATUS_SUCCESS ? "success" : "refused by the fake";
+  return status_text(status == CUDNN_STATUS_SUCCESS);
 }
 cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
-  *handle = new cudnnContext;
+  make<cudnnContext>(handle);
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
@@ -94,7 +88,7 @@ cudnnStatus_t cudnnSetStream(cudnnHandle_t, cudaStream_t) {
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t* d) {
-  *d = new cudnnTensorStruct{};
+  make<cudnnTensorStruct>(d);
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t d) {
@@ -107,7 +101,7 @@ cudnnStatus_t cudnnSetTensor4dDescriptor(
   return format == CUDNN_TENSOR_NHWC ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
 }
 cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t* d) {
-  *d = new cudnnFilterStruct{};
+  make<cudnnFilterStruct>(d);
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnDestroyFilterDescriptor(cudnnFilterDescriptor_t d) {
@@ -120,7 +114,7 @@ cudnnStatus_t cudnnSetFilter4dDescriptor(
   return format == CUDNN_TENSOR_NHWC ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
 }
 cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t* d) {
-  *d = new cudnnConvolutionStruct{};
+  make<cudnnConvolutionStruct>(d);
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t d) {
@@ -222,7 +216,7 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t,
                                       const void* beta,
                                       cudnnTensorDescriptor_t y,
                                       void* y_data) {
-  if (!agree(x, w, convolution, y) || !called_well(alpha, algorithm, scratch, bytes, beta))
+  if (!agree(x, w, convolution, y) || algorithm != kRight || !called_well(alpha, beta, scratch, bytes))
     return CUDNN_STATUS_BAD_PARAM;
   const std::vector<double> none(y->size());
   write(convolved(shape_of(x, w, convolution), read(x_data, *x), read(w_data, *w), none).y, *y, y_data);
@@ -241,7 +235,7 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t,
                                            const void* beta,
                                            cudnnTensorDescriptor_t dx,
                                            void* dx_data) {
-  if (!agree(dx, w, convolution, dy) || !called_well(alpha, algorithm, scratch, bytes, beta))
+  if (!agree(dx, w, convolution, dy) || algorithm != kRight || !called_well(alpha, beta, scratch, bytes))
     return CUDNN_STATUS_BAD_PARAM;
   const std::vector<double> none(dx->size());
   write(convolved(shape_of(dx, w, convolution), none, read(w_data, *w), read(dy_data, *dy)).dx, *dx, dx_data);
@@ -260,7 +254,7 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t,
                                              const void* beta,
                                              cudnnFilterDescriptor_t dw,
                                              void* dw_data) {
-  if (!agree(x, dw, convolution, dy) || !called_well(alpha, algorithm, scratch, bytes, beta))
+  if (!agree(x, dw, convolution, dy) || algorithm != kRight || !called_well(alpha, beta, scratch, bytes))
     return CUDNN_STATUS_BAD_PARAM;
   const std::vector<double> none(dw->size());
   write(convolved(shape_of(x, dw, convolution), read(x_data, *x), none, read(dy_data, *dy)).dw, *dw, dw_data);

@@ -247,7 +247,7 @@ __global__ void __launch_bounds__(160) wgmma_kernel(const __grid_constant__ ptx:
       ptx::wgmma_fence();
 #pragma unroll
       for (int k = 0; k < kTile / 16; ++k)
-        ptx::wgmma_m64n64k16_bf16<false, false>(d, da + k * 2, db + k * 2, tile > 0 || k > 0);
+        ptx::wgmma_m64k16_bf16<false, false>(d, da + k * 2, db + k * 2, tile > 0 || k > 0);
       ptx::wgmma_commit();
       ptx::wgmma_wait<0>();
       ptx::mbarrier_arrive(&empty[s]);
@@ -288,7 +288,7 @@ __global__ void __launch_bounds__(128) wgmma_stores_kernel(const bf16* A, const 
   ptx::wgmma_fence();
 #pragma unroll
   for (int k = 0; k < kTile / 16; ++k)
-    ptx::wgmma_m64n64k16_bf16<false, true>(d, da + k * 2, db + k * 128, k > 0);
+    ptx::wgmma_m64k16_bf16<false, true>(d, da + k * 2, db + k * 128, k > 0);
   ptx::wgmma_commit();
   ptx::wgmma_wait<0>();
 #pragma unroll

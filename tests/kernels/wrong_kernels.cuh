@@ -202,48 +202,44 @@ __global__ void uses_an_mbarrier_before_its_init(float* x) {
   x[threadIdx.x] = 1;
 }
 
-// Stores of the generic proxy, read by wgmma without a proxy fence between; right by luck here.
-__global__ void missing_proxy_fence(float* x) {
+/// An operand of wgmma that is zero: stores of the generic proxy, with or without the fence they need.
+__device__ __forceinline__ std::uint64_t zero_operand(bool fence) {
   CLX_DYNAMIC_SHARED(memory);
   for (int i = threadIdx.x; i < 2 * 8192 / 4; i += 128)
     reinterpret_cast<float*>(memory)[i] = 0;
+  if (fence) ptx::fence_proxy_async();
   __syncthreads();
-  const auto a = ptx::wgmma_descriptor(ptx::shared_address(memory), 16, 1024, ptx::Swizzle::bytes_128);
+  return ptx::wgmma_descriptor(ptx::shared_address(memory), 16, 1024, ptx::Swizzle::bytes_128);
+}
+
+// Stores of the generic proxy, read by wgmma without a proxy fence between; right by luck here.
+__global__ void missing_proxy_fence(float* x) {
+  const auto a = zero_operand(false);
   float d[32];
   ptx::wgmma_fence();
-  ptx::wgmma_m64n64k16_bf16<false, false>(d, a, a, false);
+  ptx::wgmma_m64k16_bf16<false, false>(d, a, a, false);
   ptx::wgmma_commit();
   ptx::wgmma_wait<0>();
   x[threadIdx.x] = d[0];
 }
 
 __global__ void missing_wgmma_wait(float* x) {
-  CLX_DYNAMIC_SHARED(memory);
-  for (int i = threadIdx.x; i < 2 * 8192 / 4; i += 128)
-    reinterpret_cast<float*>(memory)[i] = 0;
-  ptx::fence_proxy_async();
-  __syncthreads();
-  const auto a = ptx::wgmma_descriptor(ptx::shared_address(memory), 16, 1024, ptx::Swizzle::bytes_128);
+  const auto a = zero_operand(true);
   float d[32];
   ptx::wgmma_fence();
-  ptx::wgmma_m64n64k16_bf16<false, false>(d, a, a, false);
+  ptx::wgmma_m64k16_bf16<false, false>(d, a, a, false);
   ptx::wgmma_commit();
   x[threadIdx.x] = d[0];
 }
 
 // Waits for the first of two groups and reads the second.
 __global__ void wgmma_wait_for_too_few(float* x) {
-  CLX_DYNAMIC_SHARED(memory);
-  for (int i = threadIdx.x; i < 2 * 8192 / 4; i += 128)
-    reinterpret_cast<float*>(memory)[i] = 0;
-  ptx::fence_proxy_async();
-  __syncthreads();
-  const auto a = ptx::wgmma_descriptor(ptx::shared_address(memory), 16, 1024, ptx::Swizzle::bytes_128);
+  const auto a = zero_operand(true);
   float first[32], second[32];
   ptx::wgmma_fence();
-  ptx::wgmma_m64n64k16_bf16<false, false>(first, a, a, false);
+  ptx::wgmma_m64k16_bf16<false, false>(first, a, a, false);
   ptx::wgmma_commit();
-  ptx::wgmma_m64n64k16_bf16<false, false>(second, a, a, false);
+  ptx::wgmma_m64k16_bf16<false, false>(second, a, a, false);
   ptx::wgmma_commit();
   ptx::wgmma_wait<1>();
   x[threadIdx.x] = first[0];

@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kThreads) matmul_6_kernel(const __grid_constan
       ptx::wgmma_fence();
 #pragma unroll
       for (int k = 0; k < kTile / 16; ++k)  // along k: 32 bytes of a row of A, 16 rows of B
-        ptx::wgmma_m64n64k16_bf16<false, true>(sum, a + k * 2, b + k * 128, step > 0 || k > 0);
+        ptx::wgmma_m64k16_bf16<false, true>(sum, a + k * 2, b + k * 128, step > 0 || k > 0);
       ptx::wgmma_commit();
       ptx::wgmma_wait<0>();
       ptx::mbarrier_arrive(&empty[s]);
