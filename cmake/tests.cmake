@@ -77,18 +77,29 @@ if(TARGET test_kernels)
 endif()
 
 # And once more as nvcc compiled them: all for the older architecture, for the newer one those whose launchers
-# or instructions may differ.
+# or instructions may differ. Each run fails if it leaves out a kernel that it is to execute; together these are
+# all of the product.
 if(TARGET test_cuda_kernels)
+  set(of_hopper "wgmma|matmul_6")  # they trap on older GPUs
+  set(of_runtime "(cam|flip|map_scores|principal|rank|ssim)_cu |color_kernel<clx::bf16>|fold_kernel")
+  set(rest "^(?!compiled_kernels_cu|.*(${of_hopper}|${of_runtime}))")
   add_test(NAME kernels.sm_80 COMMAND test_kernels --gtest_brief=1 --gtest_filter=-Cpu*)
   add_test(NAME kernels.sm_90a COMMAND test_kernels --gtest_brief=1
            --gtest_filter=Emulator*:CompiledKernels*:Conv2d*:Matmul*:*Ladder*)
-  foreach(layer sm_80 sm_90a)
-    set_tests_properties(kernels.${layer} PROPERTIES
-      ENVIRONMENT "CLX_EMU_LAYER=${layer};${few}" LABELS kernels TIMEOUT 1200)
-  endforeach()
+  set_tests_properties(kernels.sm_80 PROPERTIES
+    ENVIRONMENT "CLX_EMU_LAYER=sm_80;${few};CLX_TEST_EXECUTES=${rest}" LABELS kernels TIMEOUT 1200)
+  set_tests_properties(kernels.sm_90a PROPERTIES
+    ENVIRONMENT "CLX_EMU_LAYER=sm_90a;${few};CLX_TEST_EXECUTES=^(?!compiled_kernels_cu).*(${of_hopper})"
+    LABELS kernels TIMEOUT 1200)
+  # The tables of what ptxas makes of them, from the preset that they are written from.
+  if(CLX_CUDA_ARCHITECTURES STREQUAL "80-virtual;90a-virtual")
+    add_test(NAME kernels.resources
+             COMMAND ${PROJECT_SOURCE_DIR}/tests/kernel_resources.sh --check $<TARGET_FILE:test_kernels>)
+    set_tests_properties(kernels.resources PROPERTIES LABELS kernels TIMEOUT 600)
+  endif()
   add_test(NAME runtime.sm_80 COMMAND test_runtime --gtest_brief=1 --gtest_filter=*emulated*)
   set_tests_properties(runtime.sm_80 PROPERTIES
-    ENVIRONMENT CLX_EMU_LAYER=sm_80 LABELS runtime TIMEOUT 1200)
+    ENVIRONMENT "CLX_EMU_LAYER=sm_80;CLX_TEST_EXECUTES=${of_runtime}" LABELS runtime TIMEOUT 1200)
 endif()
 if(TARGET test_apps)
   foreach(app train probe explain eval report data bench)
@@ -96,6 +107,12 @@ if(TARGET test_apps)
       add_dependencies(test_apps clx-${app})
     endif()
   endforeach()
+endif()
+
+# The check of a GPU, with stand-ins for the GPU and its tools.
+if(TARGET test_apps AND TARGET clx-bench)
+  add_test(NAME gpu_check COMMAND ${PROJECT_SOURCE_DIR}/tests/gpu_check_test.sh ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+  set_tests_properties(gpu_check PROPERTIES LABELS apps TIMEOUT 600)
 endif()
 
 # Programs are most of their tests' time: the compiler's is better spent elsewhere.

@@ -6,14 +6,18 @@
 set -uo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." || exit 1
 
-device=cuda data=${CLX_TEST_DATA:-../shared/data} peers=../shared/peers minutes=8 fresh=
+device=cuda data=${CLX_TEST_DATA:-../shared/data} minutes=8 fresh=
 usage() {
   cat <<'TEXT'
 Usage: ./run gpu-check [options]
 
-  --minutes N     stop starting new stages after so many minutes (8); the next call goes on
+Builds for this GPU, runs all tests on it, trains and evaluates on CPU and GPU side by side, runs clx-bench beside cuDNN
+and cuBLAS and the same training step in PyTorch, climbs the ladder, and has compute-sanitizer look on. Each stage is
+announced as it begins and stands in the report when it is done. Together they are estimated at 8 to 10 minutes on 16
+cores (no GPU has run them yet).
+
+  --minutes N     stop after so many minutes (8), within a stage if need be; the next call goes on
   --data DIR      folder with cifar-10-batches-bin, for the real training (../shared/data, or CLX_TEST_DATA)
-  --peers DIR     folder with torch_train.py, PyTorch's side of the comparison (../shared/peers)
   --fresh         forget what earlier calls have done
   --device cpu    a rehearsal without a GPU
 TEXT
@@ -22,7 +26,6 @@ while (($#)); do
   case $1 in
     --minutes) minutes=${2:?--minutes needs a number}; shift 2 ;;
     --data) data=${2:?--data needs a folder}; shift 2 ;;
-    --peers) peers=${2:?--peers needs a folder}; shift 2 ;;
     --device) device=${2:?--device needs cuda or cpu}; shift 2 ;;
     --fresh) fresh=1; shift ;;
     -h | --help) usage; exit 0 ;;
@@ -45,22 +48,43 @@ else
 fi
 
 build=$PWD/build/gpu
+end=$(awk -v m="$minutes" 'BEGIN { print int(60 * m) }')  # seconds
 state=$build/check/$(git rev-parse --short HEAD 2>/dev/null || echo none)$(git diff --quiet HEAD -- . ':!docs' 2>/dev/null || echo -changed)
 [[ -z $fresh ]] || rm -rf "$state"
 mkdir -p "$state"
 bin=$build/bin
 failed=0
 
-# stage NAME: runs the function of that name unless it is done; what it prints is its part of the report.
+job=
+trap '[[ -z $job ]] || kill -- "-$job"; exit 130' INT TERM HUP
+
+# stage NAME: runs the function of that name unless it is done; what it prints is its part of the report. One that is not
+# done when the minutes are over is cut off.
 stage() {
   local name=$1 start=$SECONDS code=0
   [[ ! -e $state/$name.md ]] || { echo "== $name: done before"; return; }
-  if ((SECONDS >= minutes * 60)); then
+  if ((SECONDS >= end)); then
     echo "== $name: left for the next call"
     return
   fi
   echo "== $name"
-  "$name" >"$state/$name.part" 2>"$state/$name.log" || code=$?
+  set -m  # a process group of its own, so that what it started ends with it
+  "$name" >"$state/$name.part" 2>"$state/$name.log" &
+  job=$!
+  set +m
+  while kill -0 "$job" 2>/dev/null; do
+    if ((SECONDS >= end)); then
+      kill -- "-$job"
+      echo "== $name: cut off after $minutes minutes; the next call begins it anew"
+      wait "$job" 2>/dev/null
+      job=
+      rm -f "$state/$name.part"
+      return
+    fi
+    sleep 0.2
+  done
+  wait "$job" || code=$?
+  job=
   printf '\n%s s\n' $((SECONDS - start)) >>"$state/$name.part"
   if ((code)); then
     failed=1
@@ -84,8 +108,27 @@ building() {
   printf '\nfor `sm_%s` by %s\n' "${architecture:-none}" "$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/nvcc \1/p' | tail -1)"
 }
 
-# counts FILE: passed, failed and skipped tests of a gtest log
-summary_of() { grep -E '^\[  (PASSED|SKIPPED|FAILED)  \] [0-9]+ test' "$1" | sed 's/^\[ *\([A-Z]*\) *\] \([0-9]*\).*/\2 \L\1/' | paste -sd, | sed 's/,/, /g'; }
+# summary_of FILE: "12 passed, 3 skipped" of a gtest log, or of several in one.
+summary_of() {
+  sed -n 's/^\[ *\(PASSED\|SKIPPED\|FAILED\) *\] \([0-9]*\) test.*/\1 \2/p' "$1" |
+    awk '{ n[$1] += $2 } END { printf "%d passed", n["PASSED"]
+      if (n["SKIPPED"]) printf ", %d skipped", n["SKIPPED"]; if (n["FAILED"]) printf ", %d failed", n["FAILED"] }'
+}
+
+# tests AREA: those of one folder, as many processes at once as there are cores, their output in $state/AREA.txt.
+tests() {
+  local shard pids=() code=0 jobs=${JOBS:-$(nproc)}
+  for ((shard = 0; shard < jobs; ++shard)); do
+    GTEST_TOTAL_SHARDS=$jobs GTEST_SHARD_INDEX=$shard timeout --foreground 400 "$bin/test_$1" --gtest_brief=1 >"$state/$1.$shard" 2>&1 &
+    pids+=($!)
+  done
+  for shard in "${!pids[@]}"; do
+    wait "${pids[shard]}" || { code=$?; echo "process $shard of test_$1: exit $code" >>"$state/$1.$shard"; }
+  done
+  cat "$state/$1".[0-9]* >"$state/$1.txt"
+  rm "$state/$1".[0-9]*
+  return $code
+}
 
 suite() {
   echo '## Tests'
@@ -93,9 +136,11 @@ suite() {
   local area code=0
   for area in kernels runtime nn xai apps; do
     [[ -x $bin/test_$area ]] || continue
-    timeout 900 "$bin/test_$area" --gtest_brief=1 >"$state/$area.txt" 2>&1 || code=1
+    if [[ ! -e $state/$area.passed ]]; then  # an area that has passed is not run again
+      if tests "$area"; then touch "$state/$area.passed"; else code=1; fi
+    fi
     printf -- '- `test_%s`: %s\n' "$area" "$(summary_of "$state/$area.txt")"
-    grep -E '^\[  FAILED  \] [A-Za-z]' "$state/$area.txt" | sort -u | sed 's/^/    /'
+    grep -E '^\[  FAILED  \] [A-Za-z]|^process [0-9]' "$state/$area.txt" | sed 's/ ([0-9]* ms)$//' | sort -u | sed 's/^/    /'
   done
   return $code
 }
@@ -107,20 +152,28 @@ sanitizer() {
     echo 'left out: no compute-sanitizer'
     return
   fi
-  local tool code=0
+  local tool result pids=() code=0
   for tool in memcheck racecheck; do
-    if timeout 150 compute-sanitizer --tool $tool --error-exitcode 9 "$bin/test_runtime" --gtest_filter='*cuda*' \
-        --gtest_brief=1 >"$state/$tool.txt" 2>&1; then
+    timeout --foreground 200 compute-sanitizer --tool $tool --error-exitcode 9 "$bin/test_runtime" \
+      --gtest_filter='*cuda*' --gtest_brief=1 >"$state/$tool.txt" 2>&1 &
+    pids+=($!)
+  done
+  for tool in memcheck racecheck; do
+    result=0
+    wait "${pids[0]}" || result=$?
+    pids=("${pids[@]:1}")
+    if ((result == 0)); then
       printf -- '- %s: clean\n' $tool
     else
       code=1
-      printf -- '- %s: exit %s\n\n```\n%s\n```\n' $tool $? "$(grep -vE '^\[' "$state/$tool.txt" | tail -n 20)"
+      printf -- '- %s: exit %s\n\n```\n%s\n```\n' $tool $result "$(grep -vE '^\[' "$state/$tool.txt" | tail -n 20)"
     fi
   done
   return $code
 }
 
-value() { sed -n "s/.*\"$2\": *\([-0-9.eE+]*\).*/\1/p" "$1" | tail -1; }
+value() { sed -n "s/.*\"$2\": *\([-0-9.eE+]*\).*/\1/p" "$1" | tail -1; }                   # of the last epoch
+mean() { sed -n "/\"$2\": {/,/}/s/.*\"mean\": *\([-0-9.eE+]*\).*/\1/p" "$1"; }               # of a metric
 
 side_by_side() {
   echo '## One run on both devices'
@@ -143,8 +196,7 @@ side_by_side() {
     "$bin/clx-eval" --run "$out" --limit 200 "${how[@]}" --output-dir "$out/eval" --overwrite --quiet >&2 || return
     local m=$out/seed0/metrics.jsonl s=$out/eval/summary.json
     printf '| %s | %s | %s | %s | %s | %s |\n' "$where" "$(value "$m" train_loss)" "$(value "$m" test_accuracy)" \
-      "$(value "$out/seed0/timings.jsonl" seconds)" "$(grep -A2 '"GradCAM_PF_AUC"' "$s" | sed -n 's/.*"mean": *\([-0-9.eE+]*\).*/\1/p')" \
-      "$(grep -A2 '"GradCAM_Complexity"' "$s" | sed -n 's/.*"mean": *\([-0-9.eE+]*\).*/\1/p')"
+      "$(value "$out/seed0/timings.jsonl" seconds)" "$(mean "$s" GradCAM_PF_AUC)" "$(mean "$s" GradCAM_Complexity)"
   done
   # The devices round differently, and training amplifies it: the first epoch's loss is held tightly, the end loosely.
   awk -v a="$(head -1 "$state/run-cpu/seed0/metrics.jsonl" | sed 's/.*"train_loss": *\([-0-9.eE+]*\).*/\1/')" \
@@ -156,7 +208,7 @@ side_by_side() {
 benchmarks() {
   echo '## Operations'
   echo
-  timeout 240 "$bin/clx-bench" --device "$device" --benchmark-filter '-^ladder' --benchmark-min-time 0.05 --benchmark-repetitions 3 \
+  timeout --foreground 240 "$bin/clx-bench" --device "$device" --benchmark-filter '-^ladder' --benchmark-min-time 0.05 --benchmark-repetitions 3 \
     --benchmark-out "$state/bench.json" --markdown "$state/bench.table" >&2 || return
   cat "$state/bench.table"
 }
@@ -168,7 +220,7 @@ ladder() {
     echo 'left out: its kernels are for GPUs'
     return
   fi
-  timeout 120 "$bin/clx-bench" --device "$device" --benchmark-filter '^ladder' --benchmark-min-time 0.02 \
+  timeout --foreground 120 "$bin/clx-bench" --device "$device" --benchmark-filter '^ladder' --benchmark-min-time 0.02 \
     --benchmark-repetitions 3 --markdown "$state/ladder.table" >&2 || return
   grep '^|' "$state/ladder.table"
   { echo "On $gpu, version $("$bin/clx-bench" --version | head -1):"; echo; grep '^|' "$state/ladder.table"; } |
@@ -182,43 +234,46 @@ pytorch() {
     echo 'left out: python3 has no torch'
     return
   fi
-  [[ -e $peers/torch_train.py ]] || { echo "left out: no torch_train.py in $peers"; return; }
-  local arch batch
+  local arch batch how
   echo '```'
   for arch in resnet18-cifar resnet50; do
-    batch=512
-    [[ $arch != resnet50 ]] || batch=256
-    timeout 120 python3 "$peers/torch_train.py" --arch $arch --batch $batch --precision f32 bf16 --layout nhwc --device "$device" 2>&1 | grep -v Warning
-    [[ $device == cpu ]] || timeout 120 python3 "$peers/torch_train.py" --arch $arch --batch $batch --precision bf16 --layout nhwc --compile --device "$device" 2>&1 | grep -v Warning
+    batch=512  # those of clx-bench's rows
+    [[ $arch != resnet50 ]] || batch=128
+    for how in '' '--mode train --compile'; do
+      [[ $device != cpu || $how != *compile ]] || continue
+      # shellcheck disable=SC2086
+      timeout --foreground 120 python3 tests/peers/torch_train.py --arch $arch --batch $batch $how --precision bf16 --layout nhwc --device "$device" 2>&1 |
+        grep -v Warning
+    done
   done
   echo '```'
 }
-
-stage building
-stage suite
-stage sanitizer
-stage side_by_side
-stage benchmarks
-stage ladder
-stage pytorch
 
 name=$(tr '[:upper:] ' '[:lower:]-' <<<"$gpu" | tr -cd 'a-z0-9.-')
 report=docs/benchmarks/$name.md
 [[ $device != cpu ]] || report=$state/$name.md
 mkdir -p "$(dirname "$report")"
-{
+stages=(building suite side_by_side benchmarks pytorch ladder sanitizer)  # the most telling first
+
+write_report() {
   echo "# $gpu"
   echo
   echo "Written by \`./run gpu-check\`, version $("$bin/clx-train" --version 2>/dev/null | head -1)."
   [[ $device == cpu ]] || nvidia-smi --query-gpu=driver_version,memory.total,clocks.max.sm,power.limit --format=csv,noheader |
     head -1 | awk -F', ' '{ printf "\nDriver %s, %s, at most %s, %s.\n", $1, $2, $3, $4 }'
-  for part in building suite sanitizer side_by_side benchmarks ladder pytorch; do
+  local part
+  for part in "${stages[@]}"; do
     echo
     if [[ -e $state/$part.md ]]; then cat "$state/$part.md"
     elif [[ -e $state/$part.failed.md ]]; then cat "$state/$part.failed.md"
     else echo "$part: not run yet; call \`./run gpu-check\` again"
     fi
   done
-} >"$report.part" && mv "$report.part" "$report"
+}
+
+for stage in "${stages[@]}"; do
+  stage "$stage"
+  write_report >"$report.part" && mv "$report.part" "$report"  # each time: the machine may be taken away
+done
 echo "report: $report, after $SECONDS s"
 exit $failed

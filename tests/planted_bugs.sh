@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves that the kernel tests can fail: plants one bug after another in a copy of the sources and expects red.
-# Run: tests/planted_bugs.sh   (about five minutes on two cores; everything happens under build/planted)
+# Run: tests/planted_bugs.sh   (about ten minutes on two cores; everything happens under build/planted)
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 copy=build/planted/src
@@ -47,4 +47,11 @@ plant 'missing second barrier' kernels/cuda/ladder/conv_2_implicit_gemm.cu '/__s
 plant 'wrong swizzle' kernels/cuda/ladder/matmul_6_wgmma.cu '0,/ptx::Swizzle::bytes_128/s//ptx::Swizzle::bytes_64/' '*LadderMatmul*'
 plant 'wait for too few groups of wgmma' kernels/cuda/ladder/matmul_6_wgmma.cu 's/ptx::wgmma_wait<0>();/ptx::wgmma_wait<1>();/' '*LadderMatmul*'
 plant 'stage released before its use' kernels/cuda/ladder/matmul_6_wgmma.cu 's/mbarrier_wait(&empty\[s\], (round - 1) % 2)/mbarrier_wait(\&empty[s], round % 2)/' '*LadderMatmul*'
+plant 'wrong swizzle in a product' kernels/cuda/tile_wgmma.cuh 's/ptx::Swizzle::bytes_128/ptx::Swizzle::bytes_64/' 'Conv2dWgmma.*:MatmulKernel.MatchesIntegerLoopsInBf16'
+plant 'results read before wgmma is done' kernels/cuda/tile_wgmma.cuh 's/ptx::wgmma_wait<0>();/ptx::wgmma_wait<1>();/' 'Conv2dWgmma.ForwardMatchesIntegerLoops'
+plant 'stage handed back while it is read' kernels/cuda/tile_wgmma.cuh 's/mbarrier_arrive(&emptied\[previous\])/mbarrier_arrive(\&emptied[turn.stage])/' 'Conv2dWgmma.ForwardMatchesIntegerLoops'
+plant 'divergent barrier' kernels/cuda/tile_f32.cuh 's/__syncthreads();  \/\/ both tiles are written/if (threadIdx.x < 32) __syncthreads();/' 'MatmulKernel.MatchesIntegerLoopsInF32'
+plant 'write past shared memory' kernels/cuda/ladder/sum_3_shared_tree.cu 's/part\[t\] = sum;/part[t + 1] = sum;/' '*LadderSum*'
+plant 'partial sums of split-K mixed up' kernels/cuda/sum_runs.cuh 's/partials\[run \* size + i\]/partials[i * runs + run]/' 'Conv2dKernel.AddsUpTheRunsOfTheWeightGradient'
+plant 'split-K in the order of the threads' kernels/cuda/sum_runs.cuh 's/  float sum = 0;/  static int turns = 0;\n  const int turn = turns++;\n  float sum = 0;/; s/partials\[run \* size + i\]/partials[(run + turn) % runs * size + i]/' 'Conv2dKernel.AddsUpTheRunsInTheirOrder*'
 ((missed == 0))

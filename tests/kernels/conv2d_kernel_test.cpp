@@ -7,6 +7,7 @@
 
 #include "kernels/conv2d.h"
 #include "kernels/cuda/conv2d_wgmma.h"
+#include "kernels/cuda/emulator/config.h"
 #include "tests/kernels/convolved.h"
 #include "tests/kernels/whole_numbers.h"
 
@@ -94,6 +95,14 @@ class Conv2dKernel : public testing::Test {
     expect_forward(s, precision, {}, offset);
     expect_backward_data(s, precision, offset);
     expect_backward_weight(s, precision, offset);
+  }
+
+  /// Numbers whose sums are rounded.
+  std::vector<float> thirds(std::int64_t size) {
+    std::vector<float> values;
+    for (const std::int64_t i : random_integers(random_, size, 1000))
+      values.push_back(static_cast<float>(i) / 3.f);
+    return values;
   }
 
   int pick(std::initializer_list<int> values) {
@@ -200,12 +209,6 @@ TEST_F(Conv2dKernel, RoundsFactorsToTf32OnlyWhereAsked) {
 // An image's result does not depend on its batch, although the batch chooses the tile.
 TEST_F(Conv2dKernel, GivesAnImageTheSameBitsInAnyBatch) {
   Conv2dShape s{65, 16, 16, 16, 72, 1, 1, 1, 0};
-  const auto thirds = [&](std::int64_t size) {
-    std::vector<float> values;
-    for (const std::int64_t i : random_integers(random_, size, 1000))
-      values.push_back(static_cast<float>(i) / 3.f);
-    return values;
-  };
   for (const Precision& precision : kPrecisions) {
     const EmulatedArray x(thirds(x_size(s)), precision.dtype), w(thirds(w_size(s)), precision.dtype);
     const EmulatedArray batch(y_size(s), precision.dtype);
@@ -218,6 +221,28 @@ TEST_F(Conv2dKernel, GivesAnImageTheSameBitsInAnyBatch) {
     first.resize(std::size_t(y_size(one)));
     EXPECT_EQ(first, alone.values()) << precision.name;
   }
+}
+
+TEST_F(Conv2dKernel, AddsUpTheRunsInTheirOrderWhateverThatOfTheBlocks) {
+  const emulator::Config before = emulator::config();
+  for (const Precision& precision : kPrecisions)
+    for (const Conv2dShape& s :
+         {Conv2dShape{3, 25, 24, 8, 16, 2, 3, 1, 1}, Conv2dShape{3, 27, 29, 64, 64, 1, 1, 1, 0}}) {
+      const EmulatedArray x(thirds(x_size(s)), precision.dtype), dy(thirds(y_size(s)), precision.dtype);
+      std::vector<std::vector<float>> results;
+      for (const emulator::Order order :
+           {emulator::Order::forward, emulator::Order::reverse, emulator::Order::random}) {
+        emulator::Config config = before;
+        config.order = order;
+        emulator::set_config(config);
+        const EmulatedArray dw(w_size(s), DType::f32);
+        kernels::conv2d_backward_weight(device_(), s, precision.math, x.view(), dy.view(), dw.floats());
+        results.push_back(dw.values());
+      }
+      EXPECT_EQ(results[0], results[1]) << describe(s, precision);
+      EXPECT_EQ(results[0], results[2]) << describe(s, precision);
+    }
+  emulator::set_config(before);
 }
 
 /// By TMA and wgmma, which conv2d.h chooses on H100: their grids, tiles and rings of stages.

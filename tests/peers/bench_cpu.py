@@ -1,9 +1,9 @@
 """Times training and inference on the CPU beside PyTorch.
 
-    python bench_cpu.py --peers DIR --bin DIR [--output FILE] [--arch NAME …] [--precision NAME …] [--rounds N]
+    python bench_cpu.py --bin DIR [--output FILE] [--arch NAME …] [--precision NAME …] [--rounds N]
 
---peers has torch_train.py, the PyTorch step that a user would write, which is run in each of its memory layouts;
---bin the built programs. Both sides take turns, each measurement in a process of its own, so that the most memory a
+torch_train.py, the PyTorch step that a user would write, is run in each of its memory layouts; --bin has the built
+programs. Both sides take turns, each measurement in a process of its own, so that the most memory a
 process held is its own, too. Nothing else should run on the machine.
 """
 
@@ -93,7 +93,7 @@ def ours(a, arch, mode, precision):
 
 
 def theirs(a, arch, mode, precision, layout, batch):
-    command = [sys.executable, a.peers / "torch_train.py", "--arch", arch, "--batch", batch, "--mode", mode]
+    command = [sys.executable, pathlib.Path(__file__).with_name("torch_train.py"), "--arch", arch, "--batch", batch, "--mode", mode]
     command += ["--precision", precision, "--layout", layout, "--repeats", a.repetitions, "--steps", a.steps]
     ran = report.run(command)
     found = re.search(r"([\d.]+) img/s", ran.output)
@@ -187,7 +187,6 @@ def profile(a):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", type=pathlib.Path, required=True)
     parser.add_argument("--bin", type=pathlib.Path, required=True)
     parser.add_argument("--output", type=pathlib.Path, default="docs/benchmarks/cpu.md")
     parser.add_argument("--arch", nargs="+", choices=BATCHES, default=list(BATCHES))
