@@ -63,6 +63,15 @@ if(TARGET test_kernels AND CLX_WITH_CUDA)
   endforeach()
 endif()
 
+if(TARGET test_apps AND CLX_WITH_CUDA)
+  add_library(clx_fake_driver MODULE tests/apps/fake_driver.cpp)
+  target_include_directories(clx_fake_driver PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+  set_target_properties(clx_fake_driver PROPERTIES PREFIX "" OUTPUT_NAME libcuda SUFFIX .so.1
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/fake_driver)
+  clx_warnings(clx_fake_driver)
+  add_dependencies(test_apps clx_fake_driver)
+endif()
+
 # The kernels again, with other orders of threads and of asynchronous copies.
 if(TARGET test_kernels)
   set(few CLX_FUZZ=0.1)  # random shapes: the first of those of the first run

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "kernels/backend.h"
 
 namespace clx::kernels {
 
-/// Uninitialised memory aligned to 256 bytes. Throws std::bad_alloc (host) or what the CUDA runtime says.
+/// Uninitialised memory aligned to 256 bytes. Throws std::bad_alloc where there is none left.
 void* allocate(const Cpu&, std::size_t bytes);
 void* allocate(const Cuda&, std::size_t bytes);
 void* allocate(const Emulated&, std::size_t bytes);
@@ -39,8 +40,9 @@ void zero(const Emulated&, std::size_t bytes, void* to);
 /// Bytes of a GPU that nobody has allocated.
 std::size_t free_memory(const Cuda&);
 
-/// The number of CUDA devices, 0 where there is no driver; never throws.
-int cuda_device_count() noexcept;
+/// Why GPU `index` cannot be used, as gpu_trouble (kernels/cuda/gpu_trouble.h) says it; "" if nothing
+/// hinders.
+std::string cuda_trouble(int index);
 
 /// Makes device `index` the one that this thread's launches and libraries go to.
 void use_cuda_device(int index);

@@ -4,10 +4,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iomanip>
 #include <limits>
 #include <map>
 #include <mutex>
 #include <new>
+#include <sstream>
 #include <type_traits>
 #include <unordered_map>
 #include <vector>
@@ -33,6 +35,14 @@ std::size_t size_class(std::size_t bytes) {
   while (bytes > step * 2048)
     step *= 2;
   return (bytes + step - 1) / step * step;
+}
+
+std::string readable(std::size_t bytes) {
+  const bool small = bytes < std::size_t{1} << 30;
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(2) << static_cast<double>(bytes) / (small ? 1 << 20 : 1 << 30)
+       << (small ? " MiB" : " GiB");
+  return text.str();
 }
 
 // The tag of a device without scratch memory: all that raw memory functions need, and safe to ask for
@@ -177,11 +187,20 @@ class CachingAllocator {
     }
     try {
       return ask();
+    } catch (const std::bad_alloc&) {
+      give_up(size);
+      throw OutOfMemory(concat("memory of ", device_, ": expected ", readable(size), " more beside the ",
+                               readable(stats().in_use), " of other tensors, got ",
+                               device_.kind == DeviceKind::cuda ? readable(free_memory(device_)) : "none"));
     } catch (...) {
-      const std::lock_guard lock(mutex_);
-      stats_.reserved -= size;
+      give_up(size);
       throw;
     }
+  }
+
+  void give_up(std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    stats_.reserved -= size;
   }
 
   void fill_guards(char* base, std::size_t bytes) {

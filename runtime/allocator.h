@@ -3,6 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
+#include <string>
+#include <utility>
 
 #include "runtime/device.h"
 
@@ -16,8 +19,18 @@ struct MemoryStats {
   std::uint64_t system_calls = 0;  // allocations that had to ask the system; constant after warm-up
 };
 
+/// No device memory is left: what() says how much was asked for and how much tensors hold.
+class OutOfMemory : public std::bad_alloc {
+ public:
+  explicit OutOfMemory(std::string text) : text_(std::move(text)) {}
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
+
 /// Uninitialised memory aligned to 256 bytes, reused in the order of the device's stream.
-/// Throws std::bad_alloc after returning all kept blocks and trying again.
+/// Throws OutOfMemory after returning all kept blocks and trying again.
 void* allocate_memory(Device device, std::size_t bytes);
 void release_memory(Device device, void* p) noexcept;
 

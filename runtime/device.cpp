@@ -21,7 +21,7 @@ std::ostream& operator<<(std::ostream& out, Device device) {
 }
 
 bool available(DeviceKind kind) {
-  return kind != DeviceKind::cuda || (kHasCuda && kernels::cuda_device_count() > 0);
+  return kind != DeviceKind::cuda || kernels::cuda_trouble(0).empty();
 }
 
 Device parse_device(std::string_view text) {
@@ -37,10 +37,8 @@ Device parse_device(std::string_view text) {
   }
   CLX_CHECK(numbered || text == "cuda", "device: expected auto, cpu, cuda, cuda:N or emulated, got '", text,
             "'");
-  if (!kHasCuda) throw_no_cuda();
-  const int count = kernels::cuda_device_count();
-  CLX_CHECK(index < count, "device: expected one of ", count, " GPUs, got '", text,
-            "' (is the NVIDIA driver installed? --device cpu works without)");
+  const std::string trouble = kernels::cuda_trouble(index);
+  CLX_CHECK(trouble.empty(), "device: ", trouble);
   return {DeviceKind::cuda, index};
 }
 

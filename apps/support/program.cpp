@@ -6,6 +6,8 @@
 #include <new>
 #include <unistd.h>
 
+#include "runtime/allocator.h"
+
 namespace clx::app {
 
 namespace {
@@ -54,6 +56,10 @@ int exit_code_of(const std::string& who, const std::function<int()>& body) {
     return report(who + error.what(), non_finite_loss);
   } catch (const DataError& error) {
     return report(who + error.what(), bad_data);
+  } catch (const OutOfMemory& error) {
+    return report(concat(who, "out of ", error.what(),
+                         "; a lower --batch-size or --image-size needs less (pixel flipping: --max-memory)"),
+                  out_of_memory);
   } catch (const std::bad_alloc&) {
     return report(who + "out of memory", out_of_memory);
   } catch (const std::exception& error) {

@@ -4,8 +4,11 @@
 #ifdef CLX_CUDA
 
 #include <cuda_runtime.h>
+#include <new>
 #include <stdexcept>
 #include <string>
+
+#include "kernels/cuda/gpu_trouble.h"
 
 namespace clx::kernels {
 namespace {
@@ -19,7 +22,12 @@ void check(cudaError_t status, const char* what) {
 void* allocate(const Cuda& backend, std::size_t bytes) {
   void* p = nullptr;
   use_cuda_device(backend.index);
-  check(cudaMalloc(&p, bytes ? bytes : 1), "cudaMalloc");
+  const cudaError_t status = cudaMalloc(&p, bytes ? bytes : 1);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // or a later call reports it again
+    throw std::bad_alloc();
+  }
+  check(status, "cudaMalloc");
   return p;
 }
 
@@ -52,9 +60,22 @@ std::size_t free_memory(const Cuda& backend) {
   return free;
 }
 
-int cuda_device_count() noexcept {
-  int count = 0;
-  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+std::string cuda_trouble(int index) {
+  GpuFacts facts;
+  const cudaError_t status = cudaGetDeviceCount(&facts.count);
+  if (status != cudaSuccess) {
+    cudaGetLastError();
+    facts.error = cudaGetErrorString(status);
+    facts.count = 0;
+  }
+  cudaDriverGetVersion(&facts.driver);
+  cudaRuntimeGetVersion(&facts.runtime);
+  cudaDeviceProp properties;
+  if (index < facts.count && cudaGetDeviceProperties(&properties, index) == cudaSuccess) {
+    facts.name = properties.name;
+    facts.capability = 10 * properties.major + properties.minor;
+  }
+  return gpu_trouble(facts, index, CLX_CUDA_ARCHITECTURES);
 }
 
 void use_cuda_device(int index) {
@@ -78,8 +99,10 @@ void wait_for_cuda_stream(CUstream_st* stream) {
 
 namespace clx::kernels {
 
-int cuda_device_count() noexcept {
-  return 0;
+std::string cuda_trouble(int) {
+  return "expected a build with kernels for GPUs (nvcc was not found when it was built), got none; --device "
+         "cpu works "
+         "without";
 }
 
 }  // namespace clx::kernels

@@ -179,5 +179,26 @@ TEST_F(BadInput, AnOutputFolderThatIsAFileIsNamed) {
           {at("file"), "it is not a folder"});
 }
 
+TEST_F(BadInput, AGpuThatCannotBeUsedNamesTheReason) {
+#ifdef CLX_CUDA
+  const auto with_driver_of_cuda_11 = [] {
+    ::setenv("LD_LIBRARY_PATH", (tests::program_dir() / "fake_driver").c_str(), 1);
+  };
+  for (const char* program : {"clx-train", "clx-explain", "clx-eval"})
+    refuses(program, out + Arguments{"--device", "cuda"}, kUsage,
+            {"device: expected an NVIDIA driver for CUDA ", "or later, got one for CUDA 11.4",
+             "--device cpu works without"},
+            with_driver_of_cuda_11);
+  EXPECT_EQ(
+      run_program("clx-train", kTinyTraining + out + Arguments{"--device", "auto"}, with_driver_of_cuda_11)
+          .code,
+      0)
+      << "on the CPU";
+#else
+  refuses("clx-train", out + Arguments{"--device", "cuda"}, kUsage,
+          {"device: expected a build with kernels for GPUs", "--device cpu works without"});
+#endif
+}
+
 }  // namespace
 }  // namespace clx

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <thread>
 
 #include "runtime/io/safetensors.h"
@@ -156,6 +157,27 @@ TEST_P(KilledRuns, GoOnInTheMiddleOfAnEpochAfterAStopOnRequest) {
   const Finished done = must("clx-train", go_on("stopped", options));
   EXPECT_THAT(done.out, HasSubstr("resumed after "));
   expect_same_run("whole", "stopped");
+}
+
+TEST_F(Resume, OutOfMemoryLosesNothing) {
+  const Arguments options = tiny("ce", {"--image-size", "48", "--train-samples", "128", "--batch-size", "128",
+                                        "--width", "1", "--epochs", "2"});
+  must("clx-train", options + into("whole"));
+  Arrivals arrivals(root / "short/seed0/checkpoints");
+  kill_while(options + into("short"), [&] { arrivals.wait("last.safetensors", 1); });
+  const auto saved = contents(root / "short/seed0/checkpoints");
+  const Finished failed = run_program("clx-train", into("short") + Arguments{"--resume"}, [] {
+    ::setenv("OPENBLAS_NUM_THREADS", "1", 1);  // each takes memory
+    const rlimit most{350 << 20, 350 << 20};   // of some 550 MiB
+    ::setrlimit(RLIMIT_AS, &most);
+  });
+  EXPECT_EQ(failed.code, 5) << failed.err;
+  EXPECT_THAT(failed.err, HasSubstr("error: out of memory of cpu: expected "));
+  EXPECT_THAT(failed.err, HasSubstr(" more beside the "));
+  EXPECT_THAT(failed.err, HasSubstr("a lower --batch-size"));
+  EXPECT_TRUE(contents(root / "short/seed0/checkpoints") == saved);
+  must("clx-train", into("short") + Arguments{"--resume"});
+  expect_same_run("whole", "short");
 }
 
 TEST_F(Resume, NeedsNoOptionsButTheFolder) {

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "apps/support/program.h"
+#include "runtime/allocator.h"
 
 namespace clx::app {
 namespace {
@@ -34,6 +35,10 @@ TEST(Program, GivesEachKindOfErrorItsExitCode) {
   EXPECT_EQ(code_of(NonFiniteLoss("x")), 4);
   EXPECT_EQ(code_of(std::bad_alloc(), &text), 5);
   EXPECT_EQ(text, "error: out of memory\n");
+  EXPECT_EQ(code_of(OutOfMemory("memory of cuda:0: expected 2 GiB"), &text), 5);
+  EXPECT_EQ(text,
+            "error: out of memory of cuda:0: expected 2 GiB; a lower --batch-size or --image-size needs less "
+            "(pixel flipping: --max-memory)\n");
 }
 
 TEST(Program, SaysWhoFailed) {

@@ -95,6 +95,25 @@ TEST_P(Allocator, ReturnsKeptBlocksWhenAsked) {
   release_memory(device(), p);
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they end the program instead
+TEST_P(Allocator, SaysHowMuchMemoryIsMissing) {
+  const Tensor other = Tensor::zeros({3 << 20}, device());  // 12 MiB
+  release_memory(device(), allocate_memory(device(), 1 << 22));
+  try {
+    allocate_memory(device(), (std::size_t{1} << 56) - 4096);
+    FAIL() << "expected an error";
+  } catch (const OutOfMemory& e) {
+    const std::string text = e.what();
+    EXPECT_EQ(text.find(concat("memory of ", device(), ": expected 67108864.00 GiB more beside the ")), 0u)
+        << text;
+    EXPECT_NE(text.find(" of other tensors, got "), std::string::npos) << text;
+  }
+  const MemoryStats stats = memory_stats(device());
+  EXPECT_EQ(stats.reserved, stats.in_use) << "all that was kept has been given back before";
+  EXPECT_EQ(other.to_host(), std::vector<float>(3 << 20)) << "and nothing is lost";
+}
+#endif
+
 TEST_P(Allocator, ReusesBlocksThatAnotherThreadFreed) {
   release_cached_memory(device());
   void* first = nullptr;
