@@ -7,21 +7,17 @@
 #include <string>
 
 #include "kernels/collective.h"
+#include "kernels/cuda/cuda_check.h"
 #include "kernels/cuda/library.h"
 
 #if __has_include(<nccl.h>)
 
 #include <algorithm>
 #include <cstring>
-#include <cuda_runtime.h>
 #include <nccl.h>
 
 namespace clx::kernels {
 namespace {
-
-void check(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
-}
 
 class Nccl {
  public:
@@ -65,7 +61,7 @@ class Nccl {
 ncclComm_t communicator(const Cuda& backend, ProcessGroup& group) {
   if (!group.attachment()) {
     const Nccl& nccl = Nccl::library();
-    check(cudaSetDevice(backend.index), "cudaSetDevice");
+    cuda_check(cudaSetDevice(backend.index), "cudaSetDevice");
     ncclUniqueId id = {};
     if (group.rank() == 0) nccl.check(nccl.get_unique_id(&id), "ncclGetUniqueId");
     std::memcpy(group.slot(), &id, sizeof id);

@@ -13,7 +13,7 @@
 
 #ifdef __CUDACC__
 
-#include <cuda_runtime.h>
+#include "kernels/cuda/cuda_check.h"
 
 #define CLX_GPU_TARGET cuda_target
 #define CLX_SHARED(T, name, dims) __shared__ T name dims
@@ -53,11 +53,6 @@ struct Grid {
 /// The backend whose launchers this compilation defines.
 using Gpu = Cuda;
 
-/// Throws std::runtime_error with CUDA's text unless `status` is success.
-inline void cuda_check(cudaError_t status, const std::string& what) {
-  if (status != cudaSuccess) throw std::runtime_error(what + ": " + cudaGetErrorString(status));
-}
-
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...),
             Grid grid,
@@ -87,10 +82,7 @@ void launch(void (*kernel)(Parameters...),
   if (status == cudaSuccess && capture == cudaStreamCaptureStatusNone)
     status = cudaStreamSynchronize(backend.stream);
 #endif
-  if (status != cudaSuccess) {
-    cudaGetLastError();  // a refused launch must not be reported again by the next call
-    cuda_check(status, "kernel launched at " + where());
-  }
+  if (status != cudaSuccess) cuda_check(status, "kernel launched at " + where());
 }
 
 /// 10·major + minor of the device: 80 for A100, 90 for H100.

@@ -3,31 +3,17 @@
 
 #ifdef CLX_CUDA
 
-#include <cuda_runtime.h>
-#include <new>
-#include <stdexcept>
 #include <string>
 
+#include "kernels/cuda/cuda_check.h"
 #include "kernels/cuda/gpu_trouble.h"
 
 namespace clx::kernels {
-namespace {
-
-void check(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
-}
-
-}  // namespace
 
 void* allocate(const Cuda& backend, std::size_t bytes) {
   void* p = nullptr;
   use_cuda_device(backend.index);
-  const cudaError_t status = cudaMalloc(&p, bytes ? bytes : 1);
-  if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();  // or a later call reports it again
-    throw std::bad_alloc();
-  }
-  check(status, "cudaMalloc");
+  cuda_check(cudaMalloc(&p, bytes ? bytes : 1), "cudaMalloc");
   return p;
 }
 
@@ -36,27 +22,27 @@ void release(const Cuda&, void* p) noexcept {
 }
 
 void copy(const Cuda& backend, std::size_t bytes, const void* from, void* to) {
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, backend.stream), "copy");
+  cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, backend.stream), "copy");
 }
 
 void copy_from_host(const Cuda& backend, std::size_t bytes, const void* from, void* to) {
   // From pageable memory the runtime stages the bytes before it returns.
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, backend.stream), "copy_from_host");
+  cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, backend.stream), "copy_from_host");
 }
 
 void copy_to_host(const Cuda& backend, std::size_t bytes, const void* from, void* to) {
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, backend.stream), "copy_to_host");
-  check(cudaStreamSynchronize(backend.stream), "copy_to_host");
+  cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, backend.stream), "copy_to_host");
+  cuda_check(cudaStreamSynchronize(backend.stream), "copy_to_host");
 }
 
 void zero(const Cuda& backend, std::size_t bytes, void* to) {
-  check(cudaMemsetAsync(to, 0, bytes, backend.stream), "zero");
+  cuda_check(cudaMemsetAsync(to, 0, bytes, backend.stream), "zero");
 }
 
 std::size_t free_memory(const Cuda& backend) {
   std::size_t free = 0, all = 0;
   use_cuda_device(backend.index);
-  check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
+  cuda_check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
   return free;
 }
 
@@ -79,18 +65,18 @@ std::string cuda_trouble(int index) {
 }
 
 void use_cuda_device(int index) {
-  check(cudaSetDevice(index), "cudaSetDevice");
+  cuda_check(cudaSetDevice(index), "cudaSetDevice");
 }
 
 CUstream_st* make_cuda_stream(int index) {
   cudaStream_t stream = nullptr;
   use_cuda_device(index);
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  cuda_check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
   return stream;
 }
 
 void wait_for_cuda_stream(CUstream_st* stream) {
-  check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+  cuda_check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
 }
 
 }  // namespace clx::kernels
