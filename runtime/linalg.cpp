@@ -22,13 +22,14 @@ std::vector<double> first_right_singular_vector(int rows, int cols, const std::v
   for (std::size_t i = 0; i < m; ++i)
     for (std::size_t j = 0; j < n; ++j)
       a[j * m + i] = x[i * n + j];
-  std::vector<double> s(std::min(m, n)), u(m * m), vt(n * n);
-  const int info = LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'A', rows, cols, a.data(), rows, s.data(), u.data(), rows,
-                                  vt.data(), cols);
+  const std::size_t k = std::min(m, n);
+  std::vector<double> s(k), u(m * k), vt(k * n);
+  const int info = LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', rows, cols, a.data(), rows, s.data(), u.data(), rows,
+                                  vt.data(), static_cast<int>(k));
   CLX_CHECK(info == 0, "svd: dgesdd did not converge (info ", info, ")");
   std::vector<double> v(n);
   for (std::size_t j = 0; j < n; ++j)
-    v[j] = vt[j * n];
+    v[j] = vt[j * k];
   return v;
 }
 
