@@ -48,15 +48,15 @@ void add_compute_options(Options& options, ComputeOptions* compute) {
 }
 
 void add_algorithm_options(Options& options, ComputeOptions* compute) {
-  options.add(
-      "conv", &compute->conv,
-      {{"auto", Conv2dAlgorithm::automatic},
-       {"direct", Conv2dAlgorithm::direct},
-       {"winograd", Conv2dAlgorithm::winograd},
-       {"custom", Conv2dAlgorithm::custom},
-       {"cudnn", Conv2dAlgorithm::cudnn}},
-      "convolutions; on a CPU (3×3, f32) direct sums, Winograd's algorithm, or what a fixed table says is "
-      "faster; on a GPU our kernels (custom, also what auto is) or cuDNN");
+  options.add("conv", &compute->conv,
+              {{"auto", Conv2dAlgorithm::automatic},
+               {"direct", Conv2dAlgorithm::direct},
+               {"winograd", Conv2dAlgorithm::winograd},
+               {"custom", Conv2dAlgorithm::custom},
+               {"cudnn", Conv2dAlgorithm::cudnn}},
+              "convolutions; on a CPU (3×3, stride 1) direct sums, Winograd's algorithm, or what a fixed "
+              "table says is "
+              "faster; on a GPU our kernels (custom, also what auto is) or cuDNN");
   options.add("matmul", &compute->matmul,
               {{"auto", MatmulAlgorithm::automatic},
                {"custom", MatmulAlgorithm::custom},

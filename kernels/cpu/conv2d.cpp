@@ -161,11 +161,11 @@ void conv2d_forward(const Cpu& backend,
 }
 
 std::size_t conv2d_prepared_bytes(const Cpu&, const Conv2dShape& s, DType dtype) {
-  return winograd_computes(s, dtype) ? winograd_prepared_bytes(s) : 0;
+  return winograd_computes(s, dtype) ? winograd_prepared_bytes(s, dtype) : 0;
 }
 
-void conv2d_prepare(const Cpu&, const Conv2dShape& s, ConstView w, void* prepared) {
-  if (winograd_computes(s, w.dtype)) winograd_prepare(s, w, prepared);
+void conv2d_prepare(const Cpu& backend, const Conv2dShape& s, ConstView w, void* prepared) {
+  if (winograd_computes(s, w.dtype)) winograd_prepare(backend, s, w, prepared);
 }
 
 void conv2d_backward_data(

@@ -8,18 +8,15 @@ namespace {
 
 using namespace winograd;
 
-// A thread carries a chunk of tiles from images to images, so that what lies between stays in its caches:
-// about as many tiles as fill them. How many changes no result, each of which is one sum over channels.
-constexpr std::int64_t kChunkFloats = 1 << 18;
-constexpr std::int64_t kFewestTiles = 24, kMostTiles = 72;
-constexpr int kChannels = 128;  // summed in registers before they are added to a product: rounds less
+// A thread carries a chunk of tiles from images to images: so many that the filters, which it reads for each
+// chunk, cost little, and few enough that what lies between stays in its caches. How many changes no result,
+// each of which is one sum over channels.
+constexpr std::int64_t kMostTiles = 72;
 
-std::int64_t tiles_per_chunk(std::int64_t tiles, int channels) {
-  const std::int64_t most =
-      std::clamp<std::int64_t>(kChunkFloats / (kPoints * channels), kFewestTiles, kMostTiles);
+std::int64_t tiles_per_chunk(std::int64_t tiles) {
   const std::int64_t team = team_size();
   const std::int64_t chunks =
-      ((tiles + most - 1) / most + team - 1) / team * team;  // as many for each thread
+      ((tiles + kMostTiles - 1) / kMostTiles + team - 1) / team * team;  // as many for each thread
   return whole_rows((tiles + chunks - 1) / chunks);
 }
 
@@ -31,25 +28,60 @@ struct Output {
   const Conv2dEpilogue& epilogue;
   T* y;
 
-  void tile(const Place& at, const float* from, std::ptrdiff_t point) const {
+  /// Channels first … end − 1 of a tile, whose products begin at `from`.
+  void tile(const Place& at, int first, int end, const float* from, std::ptrdiff_t point) const {
     const int down = std::min(kTile, s.P - at.p), across = std::min(kTile, s.Q - at.q);
-    const std::ptrdiff_t corner = ((at.n * s.P + at.p) * s.Q + at.q) * K;
-    const auto* residual = epilogue.residual.as<T>();
-    for (int k = 0; k < K; k += kLanes) {
-      const Vec bias = epilogue.bias ? load(epilogue.bias + k) : Vec{};
+    const std::ptrdiff_t corner = ((at.n * s.P + at.p) * s.Q + at.q) * K, row = std::ptrdiff_t(s.Q) * K,
+                         pixel = K;
+    const float* const bias = epilogue.bias;
+    const auto* const residual = epilogue.residual.as<T>();
+    const bool relu_last = epilogue.relu;
+    T* const to = y;
+    for (int k = first; k < end; k += kLanes, from += kLanes) {
+      const Vec b = bias ? load(bias + k) : Vec{};
       transform<kSpan, kTile>([](const Line<6>& m) { return output_line(m); },
-                              [&](int i, int j) { return load(from + (i * kSpan + j) * point + k); },
-                              [&](int i, int j, Vec v) {
+                              [=](int i, int j) { return load(from + (i * kSpan + j) * point); },
+                              [=](int i, int j, Vec v) {
                                 if (i >= down || j >= across) return;
-                                const std::ptrdiff_t place = corner + (std::ptrdiff_t(i) * s.Q + j) * K + k;
-                                if (epilogue.bias) v += bias;
+                                const std::ptrdiff_t place = corner + i * row + j * pixel + k;
+                                if (bias) v += b;
                                 if (residual) v += load(residual + place);
-                                if (epilogue.relu) v = relu(v);
-                                store(y + place, v);
+                                if (relu_last) v = relu(v);
+                                store(to + place, v);
                               });
     }
   }
 };
+
+// m (+)= the products of `channels` channels of tiles v and filters u.
+void multiply(bool add,
+              int tiles,
+              int width,
+              int channels,
+              const float* v,
+              std::ptrdiff_t v_row,
+              const float*,
+              const float* u,
+              const float*,
+              float* m,
+              std::ptrdiff_t m_row) {
+  const auto product = add ? multiply_tile<true> : multiply_tile<false>;
+  product(tiles, width, channels, {v, v_row, 1}, u, width, m, m_row);
+}
+void multiply(bool add,
+              int tiles,
+              int width,
+              int channels,
+              const Pair* v,
+              std::ptrdiff_t v_row,
+              const float* v_unit,
+              const Pair* u,
+              const float* u_unit,
+              float* m,
+              std::ptrdiff_t m_row) {
+  const auto product = add ? multiply_pairs<true> : multiply_pairs<false>;
+  product(tiles, width, channels / 2, v, v_row, v_unit, u, width, u_unit, m, m_row);
+}
 
 // y (N,P,Q,K) from x and filters at the points.
 template <class T>
@@ -57,55 +89,62 @@ void convolve(const Cpu& backend,
               const Images& s,
               int K,
               const T* x,
-              const float* U,
+              const FiltersAtPoints<T>& filters,
+              const void* U,
               const Conv2dEpilogue& epilogue,
               T* y) {
-  const FilterPanels panels{s.C, K};
-  const std::int64_t chunk_tiles = tiles_per_chunk(s.tiles(), s.C + K);
-  const PointMatrices V(chunk_tiles, s.C), M(chunk_tiles, K);
-  auto* scratch = static_cast<float*>(
-      backend.workspace((V.floats() + M.floats()) * sizeof(float) * static_cast<std::size_t>(team_size())));
+  const FilterPanels& panels = filters.panels;
+  const int widest = panels.width(0);
+  const std::int64_t chunk_tiles = tiles_per_chunk(s.tiles());
+  const PointMatrices V(chunk_tiles, panels.rows), M(chunk_tiles, widest);
+  const std::size_t units = static_cast<std::size_t>(chunk_tiles * blocks(s.C, kSummed<T>));
+  const std::size_t numbers = (V.numbers() + M.numbers() + units + kLanes - 1) / kLanes * kLanes;
+  auto* scratch =
+      static_cast<float*>(backend.workspace(numbers * sizeof(float) * static_cast<std::size_t>(team_size())));
   const T* const zeros = zero_pixel<T>(backend, s.C);
   const Output<T> output{s, K, epilogue, y};
   parallel_ranges(s.tiles(), chunk_tiles, [&](std::int64_t begin, std::int64_t end) {
-    float* const v = scratch + (V.floats() + M.floats()) * static_cast<std::size_t>(team_slot());
-    float* const m = v + V.floats();
+    float* const own = scratch + numbers * static_cast<std::size_t>(team_slot());
+    auto* const v = reinterpret_cast<Number<T>*>(own);
+    float *const m = own + V.numbers(), *const unit = m + M.numbers();
     for (std::int64_t t = begin; t < end; ++t)
-      transform_input(s, x, zeros, Place(s, t), v + (t - begin) * V.row, V.point);
+      input_at_points(s, x, zeros, Place(s, t), v + (t - begin) * V.row, V.point, unit + (t - begin),
+                      chunk_tiles);
     const int tiles = static_cast<int>(end - begin);
-    for (int point = 0; point < kPoints; ++point)
-      for (int k = 0; k < K; k += FilterPanels::kWidth) {
-        const int width = panels.width(k);
-        const float* const u = U + panels.panel(point, k);
-        float* const to = m + point * M.point + k;
-        for (int c = 0; c < s.C; c += kChannels) {
-          const auto multiply = c == 0 ? multiply_tile<false> : multiply_tile<true>;
-          multiply(tiles, width, std::min(kChannels, s.C - c), {v + point * V.point + c, V.row, 1},
-                   u + std::ptrdiff_t(c) * width, width, to, M.row);
+    for (int k = 0; k < K; k += FilterPanels::kWidth) {
+      const int width = panels.width(k);
+      for (int point = 0; point < kPoints; ++point) {
+        const Number<T>* const u = static_cast<const Number<T>*>(U) + panels.panel(point, k);
+        for (int c = 0; c < s.C; c += kSummed<T>) {
+          const int block = c / kSummed<T>, row = c / kChannelsOf<T>;
+          multiply(c > 0, tiles, width, std::min(kSummed<T>, s.C - c), v + point * V.point + row, V.row,
+                   unit + block * chunk_tiles, u + std::ptrdiff_t(row) * width,
+                   static_cast<const float*>(U) + filters.unit(block, point, k), m + point * M.point, M.row);
         }
       }
-    for (std::int64_t t = begin; t < end; ++t)
-      output.tile(Place(s, t), m + (t - begin) * M.row, M.point);
+      for (std::int64_t t = begin; t < end; ++t)
+        output.tile(Place(s, t), k, k + width, m + (t - begin) * M.row, M.point);
+    }
   });
 }
 
 template <class T>
-float* filters_at_points(const Cpu& backend, const Conv2dShape& s, bool forward, const T* w) {
-  const FilterPanels panels{s.C, s.K};
-  auto* U = static_cast<float*>(backend.workspace(panels.floats() * sizeof(float)));
-  transform_filters(s.K, s.C, forward, w, U);
+const void* filters_at_points(const Cpu& backend, const Conv2dShape& s, bool forward, const T* w) {
+  void* U = backend.workspace(FiltersAtPoints<T>(s.K, s.C, forward).bytes());
+  transform_filters(backend, s.K, s.C, forward, w, U);
   return U;
 }
 
 }  // namespace
 
-std::size_t winograd_prepared_bytes(const Conv2dShape& s) {
-  return FilterPanels{s.C, s.K}.floats() * sizeof(float);
+std::size_t winograd_prepared_bytes(const Conv2dShape& s, DType dtype) {
+  return dtype == DType::bf16 ? FiltersAtPoints<bf16>(s.K, s.C, true).bytes()
+                              : FiltersAtPoints<float>(s.K, s.C, true).bytes();
 }
 
-void winograd_prepare(const Conv2dShape& s, ConstView w, void* prepared) {
+void winograd_prepare(const Cpu& backend, const Conv2dShape& s, ConstView w, void* prepared) {
   with_float_type(w.dtype, [&](auto type) {
-    transform_filters(s.K, s.C, true, w.as<decltype(type)>(), static_cast<float*>(prepared));
+    transform_filters(backend, s.K, s.C, true, w.as<decltype(type)>(), prepared);
   });
 }
 
@@ -118,9 +157,9 @@ void winograd_forward(const Cpu& backend,
                       const void* prepared) {
   with_float_type(y.dtype, [&](auto type) {
     using T = decltype(type);
-    const float* U =
-        prepared ? static_cast<const float*>(prepared) : filters_at_points(backend, s, true, w.as<T>());
-    convolve(backend, {s.N, s.H, s.W, s.C, s.P(), s.Q(), s.padding}, s.K, x.as<T>(), U, epilogue, y.as<T>());
+    convolve(backend, {s.N, s.H, s.W, s.C, s.P(), s.Q(), s.padding}, s.K, x.as<T>(),
+             FiltersAtPoints<T>(s.K, s.C, true),
+             prepared ? prepared : filters_at_points(backend, s, true, w.as<T>()), epilogue, y.as<T>());
   });
 }
 
@@ -128,7 +167,8 @@ void winograd_backward_data(const Cpu& backend, const Conv2dShape& s, ConstView 
   with_float_type(dx.dtype, [&](auto type) {
     using T = decltype(type);
     convolve(backend, {s.N, s.P(), s.Q(), s.K, s.H, s.W, kTaps - 1 - s.padding}, s.C, dy.as<T>(),
-             filters_at_points(backend, s, false, w.as<T>()), {}, dx.as<T>());
+             FiltersAtPoints<T>(s.K, s.C, false), filters_at_points(backend, s, false, w.as<T>()), {},
+             dx.as<T>());
   });
 }
 

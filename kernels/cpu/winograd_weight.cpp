@@ -37,7 +37,7 @@ void backward_weight(const Cpu& backend, const Conv2dShape& shape, const T* x, c
   const auto floats = [&](std::size_t n) {
     return static_cast<float*>(backend.workspace(n * sizeof(float)));
   };
-  float *const v = floats(V.floats()), *const z = floats(Z.floats());
+  float *const v = floats(V.numbers()), *const z = floats(Z.numbers());
   const std::ptrdiff_t point = static_cast<std::ptrdiff_t>(whole_rows(K)) * C + kLanes;
   float* const D = floats(static_cast<std::size_t>(point) * kPoints);
   const T* const zeros = zero_pixel<T>(backend, std::max(C, K));
