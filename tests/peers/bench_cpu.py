@@ -46,12 +46,12 @@ KINDS = (
 NEXT = """
 ## What would be next
 
+- bf16 weight gradients by Winograd's algorithm: their products are f32, at half the rate of the 16-bit fixed-point
+  numbers that forward passes and data gradients have; pairs would be of tiles, not of channels.
 - 3×3 convolutions with stride 2, now direct: as four convolutions of the phases of the image, each by Winograd's
-  algorithm, 81 products instead of 144 for 16 outputs.
-- 512 channels on 4×4 positions: the transformed filters, 36 MiB, come from memory again for every chunk of tiles; larger
-  chunks where images are many.
-- bf16: products at full rate need no transform, so what is left is batch-norm's statistics in the epilogue of the
-  convolution, one pass over the activations less in each direction.
+  algorithm, 81 products instead of 144 for 16 outputs, but with 2.25 times as many numbers to transform.
+- 512 channels on 4×4 positions: each thread reads all transformed filters; the threads could share them out instead.
+- batch-norm's statistics in the epilogue of the convolution: one pass over the activations less in each direction.
 """
 
 
