@@ -14,10 +14,9 @@ namespace clx {
 /// memory that no other stream's work is given, and its CPU ops run on `threads` threads of its own. One at a
 /// time and thread; made and destroyed by that thread.
 ///
-/// Notes     It begins when the work that was queued without a lane is done, and its end waits for its own,
-/// so
-///           tensors may be taken in and out; not in between. Results do not depend on it. A CPU and the
-///           emulator have no queue: there it is about threads, on the emulator about memory, too.
+/// Notes     It begins when the work that was queued without a lane is done and its end waits for its own:
+///           tensors may go in and out then. Results do not depend on it. A CPU and the emulator have no
+///           queue; there it is about threads, on the emulator about memory, too.
 /// Throws    Error if the thread has a lane or captures; what the device says
 class Lane {
  public:

@@ -11,10 +11,10 @@ usage() {
   cat <<'TEXT'
 Usage: ./run gpu-check [options]
 
-Builds for this GPU, runs all tests on it, trains and evaluates on CPU and GPU side by side, runs clx-bench beside cuDNN
-and cuBLAS and the same training step in PyTorch, climbs the ladder, and has compute-sanitizer look on. Each stage is
-announced as it begins and stands in the report when it is done. Together they are estimated at 8 to 10 minutes on 16
-cores (no GPU has run them yet).
+Builds for this GPU, runs all tests on it, trains and evaluates on CPU and GPU side by side, trains several seeds in
+turn and at once, runs clx-bench beside cuDNN and cuBLAS and the same training step in PyTorch, climbs the ladder, and
+has compute-sanitizer look on. Each stage is announced as it begins and stands in the report when it is done. Together
+they are estimated at 8 to 10 minutes on 16 cores (no GPU has run them yet).
 
   --minutes N     stop after so many minutes (8), within a stage if need be; the next call goes on
   --data DIR      folder with cifar-10-batches-bin, for the real training (../shared/data, or CLX_TEST_DATA)
@@ -205,6 +205,26 @@ side_by_side() {
   return $code
 }
 
+seeds_at_once() {
+  echo '## Several seeds in turn and at once'
+  echo
+  local samples=10000 epochs=5 start file code=0
+  [[ $device != cpu ]] || samples=500 epochs=1
+  local arguments=(--dataset shapes --train-samples $samples --arch resnet20 --epochs $epochs --device "$device" --seeds 0-4 --overwrite --quiet)
+  printf '`clx-train %s`, without and with `--concurrent`, f32\n\n' "${arguments[*]}"
+  start=$SECONDS
+  "$bin/clx-train" "${arguments[@]}" --output-dir "$state/seeds-turn" >&2 || return
+  printf 'In turn %s s, ' $((SECONDS - start))
+  start=$SECONDS
+  "$bin/clx-train" "${arguments[@]}" --output-dir "$state/seeds-once" --concurrent >&2 || return
+  printf 'at once %s s. ' $((SECONDS - start))
+  for file in "$state"/seeds-turn/seed*/{metrics.jsonl,checkpoints/final.safetensors}; do
+    cmp "$file" "${file/seeds-turn/seeds-once}" >&2 || code=1
+  done
+  ((code)) && echo 'The bits differ.' || echo 'The bits are the same.'
+  return $code
+}
+
 benchmarks() {
   echo '## Operations'
   echo
@@ -253,7 +273,7 @@ name=$(tr '[:upper:] ' '[:lower:]-' <<<"$gpu" | tr -cd 'a-z0-9.-')
 report=docs/benchmarks/$name.md
 [[ $device != cpu ]] || report=$state/$name.md
 mkdir -p "$(dirname "$report")"
-stages=(building suite side_by_side benchmarks pytorch ladder sanitizer)  # the most telling first
+stages=(building suite side_by_side seeds_at_once benchmarks pytorch ladder sanitizer)  # the most telling first
 
 write_report() {
   echo "# $gpu"

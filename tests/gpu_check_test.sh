@@ -54,6 +54,7 @@ tool clx-train <<'T'
 [[ $* != *cudnn* || $BREAK != cudnn ]] || { echo 'error: cuDNN was not found' >&2; exit 1; }
 words=$(sed -E 's/--device cuda/--device cpu/; s/--epochs [0-9]+/--epochs 1/; s/--train-samples [0-9]+/--train-samples 48/
   s/ --conv cudnn --matmul cublas//' <<<"$*")
+[[ $BREAK != bits || $* != *--concurrent* ]] || words+=' --lr 0.2'
 exec "$BIN/clx-train" $words --test-samples 16 --image-size 16 --width 0.25 --batch-size 16 --threads 1
 T
 tool clx-eval <<'T'
@@ -95,7 +96,7 @@ grep -q 'building: done before' output && [[ $(called cmake) == 0 ]]; expect 'th
 [[ $(called test_runtime) == 0 && $(called test_nn) == 2 ]]; expect 'tests that have passed are not run again'
 for part in '# Test GPU 9000' 'Driver 580.65, 141 GiB' 'for `sm_90a` by nvcc 13.0' '`test_nn`: 4 passed, 2 skipped' \
   '- memcheck: clean' '- racecheck: clean' "The first epoch's losses differ by 0.00e+00" '| sgd_step/emulated/' \
-  '| ladder_matmul_6_wgmma/emulated/' '12345.0 img/s'; do
+  '| ladder_matmul_6_wgmma/emulated/' '12345.0 img/s' ' s. The bits are the same.'; do
   has "$part"; expect "the report has: $part"
 done
 for run in cpu cuda 'cuda by cuDNN and cuBLAS'; do
@@ -105,7 +106,7 @@ done
 grep -q '^On Test GPU 9000, version' house/docs/ladder.md; expect 'the ladder has its measured table'
 
 check
-[[ $code == 0 && $(grep -c 'done before' output) == 7 && $(called 'test_\|clx-bench --dev\|compute-sanitizer') == 0 ]]
+[[ $code == 0 && $(grep -c 'done before' output) == 8 && $(called 'test_\|clx-bench --dev\|compute-sanitizer') == 0 ]]
 expect 'a third call does nothing again'
 
 BREAK=fail-xai check --fresh
@@ -119,6 +120,9 @@ check
 BREAK=race check --fresh
 [[ $code == 1 ]] && has '- racecheck: exit 9' && has 'Error: Race reported'; expect 'what compute-sanitizer finds'
 
+BREAK=bits check --fresh
+[[ $code == 1 ]] && has ' s. The bits differ.'; expect 'seeds that end otherwise at once than in turn'
+
 rm tools/compute-sanitizer
 printf '#!/bin/sh\nexit 1\n' >tools/python3
 BREAK=cudnn check --fresh
@@ -126,7 +130,7 @@ BREAK=cudnn check --fresh
   has '| cuda by cuDNN and cuBLAS | failed |'; expect 'without compute-sanitizer, PyTorch and cuDNN'
 
 check --fresh --minutes 0
-[[ $code == 0 && $(called 'cmake\|test_\|clx-bench') == 0 && $(grep -c 'not run yet' "$report") == 7 ]]
+[[ $code == 0 && $(called 'cmake\|test_\|clx-bench') == 0 && $(grep -c 'not run yet' "$report") == 8 ]]
 expect 'nothing begins when the minutes are over'
 
 rm tools/nvidia-smi

@@ -5,6 +5,7 @@
 #include <regex>
 #include <sys/resource.h>
 
+#include "runtime/device.h"
 #include "tests/apps/tiny_run.h"
 #include "tests/nn/image_folder.h"
 
@@ -65,6 +66,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"triplet",
                          {"--loss", "triplet", "--sampler", "pk", "--classes-per-batch", "4", "--probe",
                           "minibatch", "--probe-epochs", "2"}},
+                    Case{"cuda", {"--device", "cuda", "--epochs", "4", "--train-samples", "320"}},
                     Case{"emulated",
                          {"--device", "emulated", "--train-samples", "12", "--batch-size", "4",
                           "--test-samples", "4", "--epochs", "1", "--width", "0.07", "--graph", "on",
@@ -72,6 +74,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST_P(ConcurrentRuns, HaveTheBitsOfRunsInTurn) {
+  if (std::string(GetParam().name) == "cuda" && !available(DeviceKind::cuda))
+    GTEST_SKIP() << "needs a GPU and a build with kernels for it";
   const Arguments options = tiny(GetParam().options) + Arguments{"--seeds", "0,2-3"};
   const Finished in_turn = must("clx-train", options + into("turn"));
   const Finished at_once = must("clx-train", options + into("once") + Arguments{"--concurrent"});
