@@ -13,7 +13,7 @@ namespace clx {
 
 /// Makes one tensor after the other from what the host writes, without a wait: Tensor::from_host may wait for
 /// all that the device has to do before. A few buffers take turns; the host waits only where it is as many
-/// copies ahead of the device.
+/// copies ahead of the device. For one thread.
 class Staging {
  public:
   explicit Staging(Device device) : device_(device) {}

@@ -93,8 +93,8 @@ class Training {
         step_(device),
         loader_(train_, batch_options(o, seed_, train_, objective_, *model_, across, device)),
         // Processes exchange gradients, which the host sees to.
-        step_on_device_(device, across.size() > 1 ? GraphMode::off : o.graph, [this](const auto& batch) {
-          step_on(batch[0], batch[1]);
+        step_on_device_(device, across.size() > 1 ? GraphMode::off : o.graph, [this](const auto& feed) {
+          step_on(loader_.make(feed));
           return std::vector<Tensor>{};
         }) {
     CLX_CHECK(loader_.batches() > 0, "train: expected at least one batch of ", o.batch_size, " images, got ",
@@ -235,7 +235,7 @@ class Training {
     double loss = 0;
     while (position_.batch < batches) {
       if (stop_requested_anywhere(across_)) return false;
-      train_step(loader_.batch(position_.batch));
+      train_step(loader_.feed(position_.batch));
       ++position_.batch;
       if (position_.batch % o_.log_interval != 0 && position_.batch != batches) continue;
       loss = finite_totals().loss;
@@ -246,8 +246,8 @@ class Training {
   }
 
   // Without a word from the device to the host: it may be captured and replayed.
-  void step_on(const Tensor& images, const Tensor& labels) {
-    const BatchLoss loss = objective_(*model_, images, labels);
+  void step_on(const data::LabelledImages& batch) {
+    const BatchLoss loss = objective_(*model_, batch.images, batch.labels);
     optimizer_->clear_gradients();
     backward(loss.loss);
     if (across_.size() > 1) all_reduce_gradients(model_->parameters(), across_);
@@ -255,9 +255,9 @@ class Training {
     step_.advance(o_.batch_size, loss.loss, loss.correct);
   }
 
-  void train_step(const data::Batch& batch) {
-    step_on_device_({batch.images, batch.labels});
-    position_.replaced += batch.replaced;
+  void train_step(const data::BatchFeed& feed) {
+    step_on_device_(feed.tensors);
+    position_.replaced += feed.replaced;
     for (; bad_images_ < loader_.bad_images().size(); ++bad_images_)
       say(std::cerr, "left out of the training images: " + loader_.bad_images()[bad_images_]);
   }

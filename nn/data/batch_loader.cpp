@@ -119,27 +119,39 @@ const std::vector<std::string>& BatchLoader::bad_images() const {
   return state_->bad_images;
 }
 
-Batch BatchLoader::batch(std::int64_t index) {
+BatchFeed BatchLoader::feed(std::int64_t index) {
   State& s = *state_;
-  Batch batch;
-  batch.samples = s.order->batch(index);
-  const auto N = static_cast<std::int64_t>(batch.samples.size());
-  const Tensor ids = send_ids(s.ids, batch.samples);
-  Tensor read, rows;  // a view after the other, or the same for every view
+  BatchFeed feed;
+  feed.samples = s.order->batch(index);
+  feed.tensors.push_back(send_ids(s.ids, feed.samples));
   if (s.prefetcher)
-    read = s.read(index, &batch.replaced);
+    feed.tensors.push_back(s.read(index, &feed.replaced));
   else if (!s.images->kept())
-    rows = s.images->rows(batch.samples);
+    feed.tensors.push_back(s.images->rows(feed.samples));
   next_ = index + 1;
+  return feed;
+}
+
+LabelledImages BatchLoader::make(const std::vector<Tensor>& feed) const {
+  const State& s = *state_;
+  const Tensor& ids = feed[0];
+  const std::int64_t N = ids.dim(0);
   std::vector<Tensor> images, labels(static_cast<std::size_t>(s.options.views), gather_labels(s.labels, ids));
   for (int view = 0; view < s.options.views; ++view) {
-    if (read.defined()) rows = read.slice(view * N, (view + 1) * N);
-    images.push_back(rows.defined() ? augment_batch(rows, ids, s.step, s.options.augment, view)
-                                    : augment_images(s.images->all(), ids, s.step, s.options.augment, view));
+    if (feed.size() == 1) {
+      images.push_back(augment_images(s.images->all(), ids, s.step, s.options.augment, view));
+      continue;
+    }
+    // Read for each view, or the same images for all.
+    const Tensor pixels = s.prefetcher ? feed[1].slice(view * N, (view + 1) * N) : feed[1];
+    images.push_back(augment_batch(pixels, ids, s.step, s.options.augment, view));
   }
-  batch.images = join(images);
-  batch.labels = join(labels);
-  return batch;
+  return {join(images), join(labels)};
+}
+
+Batch BatchLoader::batch(std::int64_t index) {
+  BatchFeed fed = feed(index);
+  return {make(fed.tensors), std::move(fed.samples), fed.replaced};
 }
 
 }  // namespace clx::data

@@ -14,11 +14,21 @@
 
 namespace clx::data {
 
-struct Batch {
-  Tensor images;                      // (views·N,H,W,C): all of view 1, then all of view 2
-  Tensor labels;                      // (views·N) i32, in the same order
+struct LabelledImages {
+  Tensor images;  // (views·N,H,W,C): all of view 1, then all of view 2
+  Tensor labels;  // (views·N) i32, in the same order
+};
+
+struct Batch : LabelledImages {
   std::vector<std::int64_t> samples;  // the N ids
   std::int64_t replaced = 0;          // how many of them show the next image of their class that can be read
+};
+
+/// What a batch is made of, on the device.
+struct BatchFeed {
+  std::vector<Tensor> tensors;  // ids (N) i64; then pixels, if the device does not keep them
+  std::vector<std::int64_t> samples;
+  std::int64_t replaced = 0;
 };
 
 struct BatchOptions {
@@ -58,6 +68,10 @@ class BatchLoader {
   /// Any batch 0 … batches() − 1 of this epoch. In order is fastest. Throws Error outside, and DataError
   /// naming the file if an image cannot be read and `on_bad` is fail.
   Batch batch(std::int64_t index);
+  /// The same in halves: what the host has a part in, and what the device does by itself, in the epoch that
+  /// it is in then; a graph may capture that (runtime/graph.h).
+  BatchFeed feed(std::int64_t index);
+  LabelledImages make(const std::vector<Tensor>& feed) const;
   /// The one after that of the last call; batch 0 first.
   Batch next() { return batch(next_); }
 

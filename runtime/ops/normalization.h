@@ -4,16 +4,17 @@
 #include <vector>
 
 #include "kernels/augment.h"
+#include "runtime/capture.h"
 #include "runtime/ops/require.h"
 
 namespace clx {
 
 /// Throws Error unless `samples` (N) i64 has elements, all at least 0 and, if `count` > 0, below it. Their
-/// values are checked only where reading them does not wait for a device.
+/// values are checked only where reading them does not wait for a device, and not under capture.
 inline void require_samples(const char* op, const Tensor& samples, std::int64_t count, Device device) {
   CLX_CHECK(samples.defined() && samples.size() > 0, op, ": expected at least one sample");
   require(op, "samples", samples, DType::i64, {samples.dim(0)}, device);
-  if (device.kind == DeviceKind::cuda) return;
+  if (device.kind == DeviceKind::cuda || current_capture(device)) return;
   const std::int64_t* sample = samples.data<std::int64_t>();
   for (std::int64_t i = 0; i < samples.size(); ++i)
     CLX_CHECK(sample[i] >= 0 && (count == 0 || sample[i] < count), op, ": expected a sample ",
