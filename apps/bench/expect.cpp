@@ -40,11 +40,15 @@ std::vector<std::int64_t> some_of(std::int64_t size, int count) {
   return positions;
 }
 
-void expect_close(
-    const std::string& what, std::int64_t index, double actual, const Sum& expected, DType dtype) {
+void expect_close(const std::string& what,
+                  std::int64_t index,
+                  double actual,
+                  const Sum& expected,
+                  DType dtype,
+                  double tolerance) {
   const double rounding = dtype == DType::bf16 ? std::abs(expected.value) / 256 : 0;
   const double error = std::abs(actual - expected.value);
-  CLX_CHECK(error <= 1e-5 * expected.magnitude + rounding, what, "[", index, "]: expected ", expected.value,
+  CLX_CHECK(error <= tolerance * expected.magnitude + rounding, what, "[", index, "]: expected ", expected.value,
             ", got ", actual);
 }
 

@@ -31,8 +31,12 @@ struct Sum {
   }
 };
 
-/// Throws Error unless |actual − expected| ≤ 1e-5·magnitude, and one rounding more for bf16.
-void expect_close(
-    const std::string& what, std::int64_t index, double actual, const Sum& expected, DType dtype);
+/// Throws Error unless |actual − expected| ≤ tolerance·magnitude, and one rounding more for bf16.
+void expect_close(const std::string& what,
+                  std::int64_t index,
+                  double actual,
+                  const Sum& expected,
+                  DType dtype,
+                  double tolerance = 1e-5);
 
 }  // namespace clx::app
