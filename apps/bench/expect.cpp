@@ -48,8 +48,8 @@ void expect_close(const std::string& what,
                   double tolerance) {
   const double rounding = dtype == DType::bf16 ? std::abs(expected.value) / 256 : 0;
   const double error = std::abs(actual - expected.value);
-  CLX_CHECK(error <= tolerance * expected.magnitude + rounding, what, "[", index, "]: expected ", expected.value,
-            ", got ", actual);
+  CLX_CHECK(error <= tolerance * expected.magnitude + rounding, what, "[", index, "]: expected ",
+            expected.value, ", got ", actual);
 }
 
 void wait_for(Device device) {

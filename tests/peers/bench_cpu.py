@@ -188,7 +188,7 @@ def profile(a):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=pathlib.Path, required=True)
-    parser.add_argument("--output", type=pathlib.Path, default="docs/benchmarks/cpu.md")
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("docs/benchmarks/cpu.md"))
     parser.add_argument("--arch", nargs="+", choices=BATCHES, default=list(BATCHES))
     parser.add_argument("--precision", nargs="+", choices=["f32", "bf16"], default=["f32", "bf16"])
     parser.add_argument("--rounds", type=int, default=3)
@@ -206,8 +206,8 @@ def main():
     for name, part in (("networks", comparison), ("profile", profile), ("operations", operations)):
         if a.only in (None, name):
             text += part(a)
-    text += NEXT
-    report.write(a.output, text)
+            a.output.write_text(text)  # what took long is there if a later part fails
+    report.write(a.output, text + NEXT)
 
 
 if __name__ == "__main__":
