@@ -34,13 +34,19 @@ while (($#)); do
 done
 
 if [[ $device == cpu ]]; then
-  gpu='rehearsal without a GPU' architecture=
+  gpu='rehearsal without a GPU' architecture=none
 else
   command -v nvidia-smi >/dev/null || { echo 'error: gpu-check: expected a GPU and its driver, got no nvidia-smi' >&2; exit 1; }
   gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -1)
   architecture=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -1 | tr -d .)
   [[ -n $gpu && -n $architecture ]] || { echo 'error: gpu-check: nvidia-smi names no GPU' >&2; exit 1; }
-  [[ $architecture != 90 ]] || architecture=90a  # wgmma and TMA
+  ((architecture >= 80)) || { echo "error: gpu-check: expected a GPU of compute capability 8.0 or later, got $gpu (sm_$architecture)" >&2; exit 1; }
+  # Machine code for this GPU (with wgmma and TMA where it has them), and the PTX that the emulator's tests execute.
+  case $architecture in
+    80) architectures='80;90a-virtual' ;;
+    90) architectures='80-virtual;90a' ;;
+    *) architectures="80-virtual;90a-virtual;$architecture-real" ;;
+  esac
   if ! command -v nvcc >/dev/null; then
     export PATH=$PATH:/usr/local/cuda/bin
     command -v nvcc >/dev/null || { echo 'error: gpu-check: expected nvcc (CUDA toolkit), got none' >&2; exit 1; }
@@ -101,11 +107,11 @@ stage() {
 building() {
   echo '## Build'
   local arguments=(-DCLX_HEADER_TESTS=OFF)
-  [[ -z $architecture ]] || arguments+=(-DCLX_CUDA=ON "-DCLX_CUDA_ARCHITECTURES=$architecture")
-  [[ $device != cpu ]] || arguments+=(-DCLX_CUDA=OFF)
+  if [[ $device == cpu ]]; then arguments+=(-DCLX_CUDA=OFF); else arguments+=(-DCLX_CUDA=ON "-DCLX_CUDA_ARCHITECTURES=$architectures"); fi
   cmake --preset release -B "$build" "${arguments[@]}" >&2 || return
   cmake --build "$build" -j "${JOBS:-$(nproc)}" >&2 || return
-  printf '\nfor `sm_%s` by %s\n' "${architecture:-none}" "$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/nvcc \1/p' | tail -1)"
+  "$bin/clx-bench" --device "$device" --benchmark-list-tests >&2 || return  # says why if the GPU cannot be used
+  printf '\nfor `sm_%s` by %s\n' "$architecture" "$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/nvcc \1/p' | tail -1)"
 }
 
 # summary_of FILE: "12 passed, 3 skipped" of a gtest log, or of several in one.

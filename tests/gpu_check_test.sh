@@ -18,7 +18,7 @@ tool() { { echo '#!/usr/bin/env bash'; echo "echo \"$1 \$*\" >>\"\$CALLS\""; cat
 tool nvidia-smi <<'T'
 case $* in
   *=name*) echo 'Test GPU 9000' ;;
-  *=compute_cap*) echo 9.0 ;;
+  *=compute_cap*) [[ $BREAK == old ]] && echo 7.5 || echo 9.0 ;;
   *) echo '580.65, 141 GiB, 1980 MHz, 700 W' ;;
 esac
 T
@@ -62,6 +62,7 @@ words=$(sed -E 's/--device cuda/--device cpu/; s/--limit [0-9]+/--limit 4/; s/ -
 exec "$BIN/clx-eval" $words --threads 1
 T
 tool clx-bench <<'T'
+[[ $BREAK != driver ]] || exec "$BIN/clx-bench" --device cuda:99
 words=$(sed -E 's/--device cuda/--device emulated/; s/(--benchmark-filter) -\^ladder/\1 ^sgd/; s/(-min-time) [0-9.]+/\1 0/
   s/(-repetitions) [0-9]+/\1 1/' <<<"$*")
 exec "$BIN/clx-bench" $words
@@ -84,6 +85,14 @@ called() { grep -c "^$1" calls || true; }
 BREAK=build check
 [[ $code == 1 ]] && grep -q 'conv2d.cu: error' output; expect 'a failing build ends it, and says why'
 
+grep -q 'DCLX_CUDA_ARCHITECTURES=80-virtual;90a$' calls; expect 'built for this GPU and for the emulator'
+
+BREAK=driver check
+[[ $code == 1 ]] && grep -q 'error: device: expected' output; expect 'a GPU that the programs cannot use ends it, and says why'
+
+BREAK=old check
+[[ $code == 1 ]] && grep -q 'capability 8.0 or later, got Test GPU 9000 (sm_75)' output; expect 'a GPU that is too old'
+
 BREAK=cut-nn check
 [[ $code == 130 && $(called test_runtime) == 2 ]]; expect 'ended in the middle of the tests'
 has 'suite: not run yet'; expect 'a report of what was done until then'
@@ -94,7 +103,7 @@ BREAK='' check
 [[ $code == 0 ]]; expect 'the next call goes to the end'
 grep -q 'building: done before' output && [[ $(called cmake) == 0 ]]; expect 'the build is not done again'
 [[ $(called test_runtime) == 0 && $(called test_nn) == 2 ]]; expect 'tests that have passed are not run again'
-for part in '# Test GPU 9000' 'Driver 580.65, 141 GiB' 'for `sm_90a` by nvcc 13.0' '`test_nn`: 4 passed, 2 skipped' \
+for part in '# Test GPU 9000' 'Driver 580.65, 141 GiB' 'for `sm_90` by nvcc 13.0' '`test_nn`: 4 passed, 2 skipped' \
   '- memcheck: clean' '- racecheck: clean' "The first epoch's losses differ by 0.00e+00" '| sgd_step/emulated/' \
   '| ladder_matmul_6_wgmma/emulated/' '12345.0 img/s' ' s. The bits are the same.'; do
   has "$part"; expect "the report has: $part"

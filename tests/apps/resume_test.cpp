@@ -161,7 +161,7 @@ TEST_P(KilledRuns, GoOnInTheMiddleOfAnEpochAfterAStopOnRequest) {
 
 TEST_F(Resume, OutOfMemoryLosesNothing) {
   const Arguments options = tiny("ce", {"--image-size", "48", "--train-samples", "128", "--batch-size", "128",
-                                        "--width", "1", "--epochs", "2"});
+                                        "--width", "1", "--epochs", "2", "--device", "cpu"});
   must("clx-train", options + into("whole"));
   Arrivals arrivals(root / "short/seed0/checkpoints");
   kill_while(options + into("short"), [&] { arrivals.wait("last.safetensors", 1); });
