@@ -21,15 +21,23 @@ WAYS = {
 
 
 def train(a, precision, conv):
-    """Trains each seed and returns what clx-train noted of its epochs."""
+    """Trains each seed, unless only finished runs are wanted, and returns what clx-train noted of their epochs."""
     folder = a.runs / f"{precision}-{conv}"
-    command = [a.bin / "clx-train", "--config", RECIPE, "--data-dir", a.data, "--epochs", a.epochs, "--quiet"]
-    command += ["--device", "cpu", "--precision", precision, "--conv", conv]
-    report.run([*command, "--seeds", ",".join(map(str, a.seeds)), "--output-dir", folder])
-    return {
-        seed: [json.loads(line) for line in (folder / f"seed{seed}" / "metrics.jsonl").read_text().splitlines()]
-        for seed in a.seeds
-    }
+    if not a.finished:
+        command = [a.bin / "clx-train", "--config", RECIPE, "--data-dir", a.data, "--epochs", a.epochs, "--quiet"]
+        command += ["--device", "cpu", "--precision", precision, "--conv", conv]
+        report.run([*command, "--seeds", ",".join(map(str, a.seeds)), "--output-dir", folder])
+    histories = {}
+    for seed in a.seeds:
+        metrics = folder / f"seed{seed}" / "metrics.jsonl"
+        epochs = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
+        if len(epochs) == a.epochs:
+            histories[seed] = epochs
+    return histories
+
+
+def percent(epochs):
+    return f"{100 * epochs[-1]['test_accuracy']:.2f} %" if epochs else "not run"
 
 
 def main():
@@ -39,6 +47,7 @@ def main():
     parser.add_argument("--runs", type=pathlib.Path, default="runs/precisions")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--finished", action="store_true", help="train nothing: a page of the runs that are there")
     parser.add_argument("--output", type=pathlib.Path, default="docs/benchmarks/precisions.md")
     a = parser.parse_args()
 
@@ -53,16 +62,18 @@ def main():
     text += "\n## Test accuracy after the last epoch\n\n"
     rows = []
     for way in WAYS:
-        last = [100 * runs[way][seed][-1]["test_accuracy"] for seed in a.seeds]
-        rows.append([way, *(f"{x:.2f} %" for x in last), f"{sum(last) / len(last):.2f} %"])
+        last = [100 * epochs[-1]["test_accuracy"] for epochs in runs[way].values()]
+        mean = f"{sum(last) / len(last):.2f} %" if last else "not run"
+        rows.append([way, *(percent(runs[way].get(seed)) for seed in a.seeds), mean])
     text += report.table(["", *(f"seed {seed}" for seed in a.seeds), "mean"], rows)
     for seed in a.seeds:
+        ways = [way for way in WAYS if seed in runs[way]]
         text += f"\n## Seed {seed}, by epoch\n\nTraining loss / test accuracy.\n\n"
         rows = []
         for epoch in range(a.epochs):
-            cells = [runs[way][seed][epoch] for way in WAYS]
+            cells = [runs[way][seed][epoch] for way in ways]
             rows.append([epoch + 1, *(f"{c['train_loss']:.4f} / {100 * c['test_accuracy']:.2f} %" for c in cells)])
-        text += report.table(["epoch", *WAYS], rows)
+        text += report.table(["epoch", *ways], rows)
     report.write(a.output, text)
 
 
