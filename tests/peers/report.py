@@ -64,11 +64,12 @@ def preamble(title, text, bin_dir, packages):
     import datetime
 
     ours = run([bin_dir / "clx-eval", "--version"]).output.strip().splitlines()[0]
+    theirs = f"- theirs: Python {platform.python_version()}, {versions(*packages)}\n" if packages else ""
     return (
         f"# {title}\n\n{text}\n\n"
         f"- machine: {machine()}; its load when this began: {os.getloadavg()[0]:.1f}\n"
         f"- ours: {ours}\n"
-        f"- theirs: Python {platform.python_version()}, {versions(*packages)}\n"
+        f"{theirs}"
         f"- date: {datetime.date.today()}\n"
     )
 
