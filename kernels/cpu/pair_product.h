@@ -110,31 +110,11 @@ void multiply_pairs(int rows,
                     const float* b_unit,
                     float* c,
                     std::ptrdiff_t c_row) {
-  using pair_product_detail::multiply_block;
-  constexpr int kThree = std::min(3, kBlockVectors);
-  const int vectors = columns / kLanes;
-  for (int v = 0; v < vectors; v += kBlockVectors) {
-    const Pair* const from_b = b + v * kLanes;
-    const float* const unit = b_unit + v * kLanes;
-    for (int r = 0; r < rows; r += kBlockRows) {
-      const Pair* const from_a = a + r * a_row;
-      float* const to = c + r * c_row + v * kLanes;
-      switch (std::min(kBlockVectors, vectors - v)) {
-        case 1:
-          multiply_block<1, kAdd>(pairs, from_a, a_row, from_b, b_row, a_unit + r, unit, to, c_row);
-          break;
-        case 2:
-          multiply_block<2, kAdd>(pairs, from_a, a_row, from_b, b_row, a_unit + r, unit, to, c_row);
-          break;
-        case 3:
-          multiply_block<kThree, kAdd>(pairs, from_a, a_row, from_b, b_row, a_unit + r, unit, to, c_row);
-          break;
-        default:
-          multiply_block<kBlockVectors, kAdd>(pairs, from_a, a_row, from_b, b_row, a_unit + r, unit, to,
-                                              c_row);
-      }
-    }
-  }
+  tile_product_detail::each_block(rows, columns / kLanes, [&](int r, int v, auto vectors) {
+    pair_product_detail::multiply_block<vectors, kAdd>(pairs, a + r * a_row, a_row, b + v * kLanes, b_row,
+                                                       a_unit + r, b_unit + v * kLanes,
+                                                       c + r * c_row + v * kLanes, c_row);
+  });
 }
 
 }  // namespace clx::kernels

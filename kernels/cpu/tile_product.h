@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
 
 #include "kernels/cpu/vector.h"
 
@@ -46,6 +47,27 @@ void multiply_block(
     }
 }
 
+// f(r, v, n) for the register blocks of `rows` rows and `vectors` vectors: the first row, the first vector,
+// and how many vectors, as a constant.
+template <class F>
+void each_block(int rows, int vectors, F&& f) {
+  for (int v = 0; v < vectors; v += kBlockVectors)
+    for (int r = 0; r < rows; r += kBlockRows)
+      switch (std::min(kBlockVectors, vectors - v)) {
+        case 1:
+          f(r, v, std::integral_constant<int, 1>());
+          break;
+        case 2:
+          f(r, v, std::integral_constant<int, 2>());
+          break;
+        case 3:
+          f(r, v, std::integral_constant<int, std::min(3, kBlockVectors)>());
+          break;
+        default:
+          f(r, v, std::integral_constant<int, kBlockVectors>());
+      }
+}
+
 }  // namespace tile_product_detail
 
 /// C[r,n] = Σ_{k<K} A(r,k)·B[k,n] for r < rows and n < columns, in the order of k. Rows are rounded up to a
@@ -60,28 +82,11 @@ void multiply_tile(int rows,
                    std::ptrdiff_t b_row,
                    float* c,
                    std::ptrdiff_t c_row) {
-  using tile_product_detail::multiply_block;
-  const int vectors = (columns + kLanes - 1) / kLanes;
-  for (int v = 0; v < vectors; v += kBlockVectors) {
-    for (int r = 0; r < rows; r += kBlockRows) {
-      const TileFactor block{a.data + r * a.row, a.row, a.step};
-      const float* from = b + v * kLanes;
-      float* to = c + r * c_row + v * kLanes;
-      switch (std::min(kBlockVectors, vectors - v)) {
-        case 1:
-          multiply_block<1, kAdd>(K, block, from, b_row, to, c_row);
-          break;
-        case 2:
-          multiply_block<2, kAdd>(K, block, from, b_row, to, c_row);
-          break;
-        case 3:
-          multiply_block<std::min(3, kBlockVectors), kAdd>(K, block, from, b_row, to, c_row);
-          break;
-        default:
-          multiply_block<kBlockVectors, kAdd>(K, block, from, b_row, to, c_row);
-      }
-    }
-  }
+  using namespace tile_product_detail;
+  each_block(rows, (columns + kLanes - 1) / kLanes, [&](int r, int v, auto vectors) {
+    multiply_block<vectors, kAdd>(K, {a.data + r * a.row, a.row, a.step}, b + v * kLanes, b_row,
+                                  c + r * c_row + v * kLanes, c_row);
+  });
 }
 
 /// y[c·y_row + r] = x[r·x_row + c] for kLanes rows r and kLanes columns c.

@@ -53,36 +53,6 @@ struct Output {
   }
 };
 
-// m (+)= the products of `channels` channels of tiles v and filters u.
-void multiply(bool add,
-              int tiles,
-              int width,
-              int channels,
-              const float* v,
-              std::ptrdiff_t v_row,
-              const float*,
-              const float* u,
-              const float*,
-              float* m,
-              std::ptrdiff_t m_row) {
-  const auto product = add ? multiply_tile<true> : multiply_tile<false>;
-  product(tiles, width, channels, {v, v_row, 1}, u, width, m, m_row);
-}
-void multiply(bool add,
-              int tiles,
-              int width,
-              int channels,
-              const Pair* v,
-              std::ptrdiff_t v_row,
-              const float* v_unit,
-              const Pair* u,
-              const float* u_unit,
-              float* m,
-              std::ptrdiff_t m_row) {
-  const auto product = add ? multiply_pairs<true> : multiply_pairs<false>;
-  product(tiles, width, channels / 2, v, v_row, v_unit, u, width, u_unit, m, m_row);
-}
-
 // y (N,P,Q,K) from x and filters at the points.
 template <class T>
 void convolve(const Cpu& backend,
@@ -116,10 +86,21 @@ void convolve(const Cpu& backend,
       for (int point = 0; point < kPoints; ++point) {
         const Number<T>* const u = static_cast<const Number<T>*>(U) + panels.panel(point, k);
         for (int c = 0; c < s.C; c += kSummed<T>) {
-          const int block = c / kSummed<T>, row = c / kChannelsOf<T>;
-          multiply(c > 0, tiles, width, std::min(kSummed<T>, s.C - c), v + point * V.point + row, V.row,
-                   unit + block * chunk_tiles, u + std::ptrdiff_t(row) * width,
-                   static_cast<const float*>(U) + filters.unit(block, point, k), m + point * M.point, M.row);
+          const int channels = std::min(kSummed<T>, s.C - c), block = c / kSummed<T>,
+                    row = c / kChannelsOf<T>;
+          const Number<T>* const rows_of_v = v + point * V.point + row;
+          const Number<T>* const rows_of_u = u + std::ptrdiff_t(row) * width;
+          float* const to = m + point * M.point;
+          if constexpr (std::is_same_v<T, bf16>)
+            (c == 0 ? multiply_pairs<false>
+                    : multiply_pairs<true>)(tiles, width, channels / 2, rows_of_v, V.row,
+                                            unit + block * chunk_tiles, rows_of_u, width,
+                                            static_cast<const float*>(U) + filters.unit(block, point, k), to,
+                                            M.row);
+          else
+            (c == 0 ? multiply_tile<false> : multiply_tile<true>)(tiles, width, channels,
+                                                                  {rows_of_v, V.row, 1}, rows_of_u, width, to,
+                                                                  M.row);
         }
       }
       for (std::int64_t t = begin; t < end; ++t)

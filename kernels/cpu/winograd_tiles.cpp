@@ -55,17 +55,6 @@ CLX_WINOGRAD_OF(float)
 CLX_WINOGRAD_OF(bf16)
 #undef CLX_WINOGRAD_OF
 
-void input_at_points(const Images& s,
-                     const float* x,
-                     const float* zeros,
-                     const Place& at,
-                     float* to,
-                     std::ptrdiff_t point,
-                     float*,
-                     std::ptrdiff_t) {
-  transform_input(s, x, zeros, at, to, point);
-}
-
 namespace {
 
 constexpr float kLargest = 32767, kLargestSum = 65535;
@@ -96,6 +85,18 @@ float largest_of(const std::array<const bf16*, kPoints>& at, int first, int end,
 
 }  // namespace
 
+template <>
+void input_at_points(const Images& s,
+                     const float* x,
+                     const float* zeros,
+                     const Place& at,
+                     float* to,
+                     std::ptrdiff_t point,
+                     float*,
+                     std::ptrdiff_t) {
+  transform_input(s, x, zeros, at, to, point);
+}
+template <>
 void input_at_points(const Images& s,
                      const bf16* x,
                      const bf16* zeros,

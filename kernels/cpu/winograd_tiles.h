@@ -89,19 +89,12 @@ inline int blocks(int channels, int summed) {
 
 /// transform_input to the numbers that are multiplied. The units of block b go to unit[b·units]; f32 has
 /// none.
+template <class T>
 void input_at_points(const Images& s,
-                     const float* x,
-                     const float* zeros,
+                     const T* x,
+                     const T* zeros,
                      const Place& at,
-                     float* to,
-                     std::ptrdiff_t point,
-                     float* unit,
-                     std::ptrdiff_t units);
-void input_at_points(const Images& s,
-                     const bf16* x,
-                     const bf16* zeros,
-                     const Place& at,
-                     Pair* to,
+                     Number<T>* to,
                      std::ptrdiff_t point,
                      float* unit,
                      std::ptrdiff_t units);
