@@ -55,8 +55,7 @@ void add_algorithm_options(Options& options, ComputeOptions* compute) {
                {"custom", Conv2dAlgorithm::custom},
                {"cudnn", Conv2dAlgorithm::cudnn}},
               "convolutions; on a CPU (3×3, stride 1) direct sums, Winograd's algorithm, or what a fixed "
-              "table says is "
-              "faster; on a GPU our kernels (custom, also what auto is) or cuDNN");
+              "table says is faster; on a GPU our kernels (custom, also what auto is) or cuDNN");
   options.add("matmul", &compute->matmul,
               {{"auto", MatmulAlgorithm::automatic},
                {"custom", MatmulAlgorithm::custom},
