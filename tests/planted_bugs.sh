@@ -1,37 +1,46 @@
 #!/usr/bin/env bash
 # Proves that the kernel tests can fail: plants one bug after another in a copy of the sources and expects red.
-# Run: tests/planted_bugs.sh   (about ten minutes on two cores; everything happens under build/planted)
+# Run: tests/planted_bugs.sh [PATTERN]   (ten minutes on two cores; PATTERN, of names, leaves out the others)
+# Everything happens under build/planted; what the tests said of each bug stays in build/planted/logs.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
-copy=build/planted/src
-rm -rf "$copy"
-mkdir -p "$copy"
+wanted=${1:-*}
+copy=build/planted/src logs=build/planted/logs
+rm -rf "$copy" "$logs"
+mkdir -p "$copy" "$logs"
 git ls-files -z | xargs -0 cp --parents -t "$copy"
 cmake -S "$copy" -B build/planted/build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCLX_CUDA=OFF >/dev/null
 
-# Builds the tests and runs those that match; the result is theirs.
-tests() { ninja -C build/planted/build test_kernels >/dev/null && build/planted/build/bin/test_kernels --gtest_brief=1 --gtest_filter="$1"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-missed=0
-# plant NAME FILE SED TESTS
+# Builds the tests and runs those that match; the result is theirs. A failing build ends the script.
+tests() {
+  local log=$1 filter=$2 environment=$3
+  ninja -C build/planted/build test_kernels >"$log" 2>&1 || { cat "$log"; die "$log: it does not build"; }
+  # shellcheck disable=SC2086  # words
+  env $environment build/planted/build/bin/test_kernels --gtest_brief=1 --gtest_filter="$filter" >"$log" 2>&1
+}
+
+planted=0 missed=0
+# plant NAME FILE SED TESTS [ENVIRONMENT]
 plant() {
-  local name=$1 file=$2 edit=$3 filter=$4
+  local name=$1 file=$2 edit=$3 filter=$4 environment=${5-}
+  # shellcheck disable=SC2053  # a pattern
+  [[ $name == $wanted ]] || return 0
+  local log="$logs/${name// /_}"
+  planted=$((planted + 1))
   cp "$file" "$copy/$file"
-  if ! tests "$filter" >build/planted/log 2>&1; then
-    cat build/planted/log
-    echo "error: $filter fails without any bug" >&2
-    exit 1
+  if ! tests "$log" "$filter" "$environment"; then
+    cat "$log"
+    die "$filter fails without any bug"
   fi
   sed -i "$edit" "$copy/$file"
-  if cmp -s "$file" "$copy/$file"; then
-    echo "error: $name: nothing to change in $file" >&2
-    exit 1
-  fi
-  if tests "$filter" >build/planted/log 2>&1; then
-    printf 'MISSED  %-34s %s\n' "$name" "$filter"
+  if cmp -s "$file" "$copy/$file"; then die "$name: nothing to change in $file"; fi
+  if tests "$log" "$filter" "$environment"; then
+    printf 'MISSED  %-36s %s\n' "$name" "$filter"
     missed=$((missed + 1))
   else
-    printf 'red     %-34s %s tests of %s\n' "$name" "$(grep -c '^\[  FAILED  \]' build/planted/log)" "$filter"
+    printf 'red     %-36s %s tests of %s\n' "$name" "$(grep -c '^\[  FAILED  \].* ms)$' "$log")" "$filter"
   fi
   cp "$file" "$copy/$file"
 }
@@ -49,9 +58,10 @@ plant 'wait for too few groups of wgmma' kernels/cuda/ladder/matmul_6_wgmma.cu '
 plant 'stage released before its use' kernels/cuda/ladder/matmul_6_wgmma.cu 's/mbarrier_wait(&empty\[s\], (round - 1) % 2)/mbarrier_wait(\&empty[s], round % 2)/' '*LadderMatmul*'
 plant 'wrong swizzle in a product' kernels/cuda/tile_wgmma.cuh 's/ptx::Swizzle::bytes_128/ptx::Swizzle::bytes_64/' 'Conv2dWgmma.*:MatmulKernel.MatchesIntegerLoopsInBf16'
 plant 'results read before wgmma is done' kernels/cuda/tile_wgmma.cuh 's/ptx::wgmma_wait<0>();/ptx::wgmma_wait<1>();/' 'Conv2dWgmma.ForwardMatchesIntegerLoops'
-plant 'stage handed back while it is read' kernels/cuda/tile_wgmma.cuh 's/mbarrier_arrive(&emptied\[previous\])/mbarrier_arrive(\&emptied[turn.stage])/' 'Conv2dWgmma.ForwardMatchesIntegerLoops'
+plant 'stage handed back while it is read' kernels/cuda/tile_wgmma.cuh 's/if (step > 0 \&\& lane == 0) ptx::mbarrier_arrive(&emptied\[previous\])/if (lane == 0) ptx::mbarrier_arrive(\&emptied[turn.stage])/' 'Conv2dWgmma.ForwardMatchesIntegerLoops' CLX_EMU_ASYNC=rand
 plant 'divergent barrier' kernels/cuda/tile_f32.cuh 's/__syncthreads();  \/\/ both tiles are written/if (threadIdx.x < 32) __syncthreads();/' 'MatmulKernel.MatchesIntegerLoopsInF32'
 plant 'write past shared memory' kernels/cuda/ladder/sum_3_shared_tree.cu 's/part\[t\] = sum;/part[t + 1] = sum;/' '*LadderSum*'
 plant 'partial sums of split-K mixed up' kernels/cuda/sum_runs.cuh 's/partials\[run \* size + i\]/partials[i * runs + run]/' 'Conv2dKernel.AddsUpTheRunsOfTheWeightGradient'
 plant 'split-K in the order of the threads' kernels/cuda/sum_runs.cuh 's/  float sum = 0;/  static int turns = 0;\n  const int turn = turns++;\n  float sum = 0;/; s/partials\[run \* size + i\]/partials[(run + turn) % runs * size + i]/' 'Conv2dKernel.AddsUpTheRunsInTheirOrder*'
+if ((planted == 0)); then die "no bug is called $wanted"; fi
 ((missed == 0))
