@@ -39,6 +39,10 @@
 
 namespace clx::kernels {
 
+/// A launch with more dynamic shared memory asks for leave. A block has 48 KiB without, of which static
+/// arrays and what aligns the dynamic memory to 1024 bytes are a part.
+inline constexpr std::size_t kSharedWithoutLeave = 32 * 1024;
+
 /// The blocks of a launch and the place in the host code that asked for them: converts from an integer
 /// or a dim3 at the call of `launch`.
 struct Grid {
@@ -64,7 +68,7 @@ void launch(void (*kernel)(Parameters...),
   const auto where = [&] {
     return std::string(grid.where.file_name()) + ":" + std::to_string(grid.where.line());
   };
-  if (smem_bytes > 48 * 1024) {
+  if (smem_bytes > kSharedWithoutLeave) {
     const auto status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                              static_cast<int>(smem_bytes));
     if (status != cudaSuccess) cuda_check(status, "shared memory of the kernel launched at " + where());

@@ -300,6 +300,13 @@ TEST_F(EmulatorErrors, MoreSharedMemoryThanABlockHas) {
   expect_reported(report(blocks_race, 1, 128, 300000, x_.data()), "dynamic shared memory");
 }
 
+// A GPU refuses such a launch; with more dynamic memory `launch` asks for leave.
+TEST_F(EmulatorErrors, StaticAndDynamicSharedMemoryBeyondWhatABlockHasUnasked) {
+  expect_reported(report(much_static_shared, 1, 128, 30000, x_.data()), "the launch does not ask for them");
+  EXPECT_EQ(report(much_static_shared, 1, 128, 28000, x_.data()), "");
+  EXPECT_EQ(report(much_static_shared, 1, 128, 40000, x_.data()), "");
+}
+
 TEST_F(EmulatorErrors, LaunchWithAnImpossibleShape) {
   expect_reported(report(blocks_race, 1, 1025, 0, x_.data()), "threads");
   expect_reported(report(blocks_race, 1, 0, 0, x_.data()), "threads");

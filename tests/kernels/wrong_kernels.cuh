@@ -253,6 +253,12 @@ __global__ void too_much_shared(float* x) {
   x[threadIdx.x] = s[threadIdx.x];
 }
 
+__global__ void much_static_shared(float* x) {
+  CLX_SHARED(float, s, [5000]);
+  s[threadIdx.x] = 1;
+  x[threadIdx.x] = s[threadIdx.x];
+}
+
 #ifndef __CUDACC__
 __global__ void throws(float*) {
   throw std::runtime_error("no exceptions on a device");

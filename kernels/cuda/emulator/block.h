@@ -16,10 +16,11 @@
 namespace clx::emulator {
 
 constexpr int kMaxThreads = 1024, kMaxBarriers = 16;
-constexpr std::uint32_t kSharedWindow = 1024;     // address of the first byte of shared memory, as on sm_90
-constexpr std::size_t kSharedLimit = 227 * 1024;  // per block, as on sm_80 and later with opt-in
-constexpr std::size_t kArenaBytes = 512 * 1024;   // more than the limit: room for the red zones
-constexpr std::size_t kRedZone = 64;              // after each array
+constexpr std::uint32_t kSharedWindow = 1024;      // address of the first byte of shared memory, as on sm_90
+constexpr std::size_t kSharedLimit = 227 * 1024;   // per block of sm_90, with leave
+constexpr std::size_t kSharedUnasked = 48 * 1024;  // without
+constexpr std::size_t kArenaBytes = 512 * 1024;    // more than the limit: room for the red zones
+constexpr std::size_t kRedZone = 64;               // after each array
 
 /// A vector clock at the issue of an asynchronous operation; null outside race builds.
 using Clock = std::shared_ptr<const std::vector<std::uint32_t>>;

@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/emulator/block.h"
 #include "kernels/cuda/emulator/race.h"
+#include "kernels/cuda/launch.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -23,6 +24,12 @@ unsigned char* take(Worker& w, const void* key, std::size_t bytes, std::size_t a
   w.shared_payload += bytes;
   if (w.shared_payload > kSharedLimit)
     fail("the block uses %zu bytes of shared memory, more than %zu", w.shared_payload, kSharedLimit);
+  // A GPU lays the dynamic memory out after the static arrays.
+  const std::size_t arrays = w.shared_payload - w.dynamic_bytes;
+  const std::size_t used = (w.dynamic_bytes ? (arrays + 1023) / 1024 * 1024 : arrays) + w.dynamic_bytes;
+  if (w.dynamic_bytes <= kernels::kSharedWithoutLeave && used > kSharedUnasked)
+    fail("the block uses %zu bytes of shared memory, more than %zu, and the launch does not ask for them",
+         used, kSharedUnasked);
   w.shared_used = begin + bytes + kRedZone;
   unsigned char* const data = w.arena + begin;
   ASAN_UNPOISON_MEMORY_REGION(data, bytes + kRedZone);
