@@ -242,7 +242,7 @@ void with_tile(int N, F&& f) {
 }  // namespace
 
 bool takes_wgmma(const Gpu& gpu, const Conv2dShape& s, std::initializer_list<const void*> memory) {
-  return compute_capability(gpu) == 90 && s.C % 64 == 0 && s.K % 64 == 0 && s.stride <= 2 &&
+  return has_hopper_instructions(gpu) && s.C % 64 == 0 && s.K % 64 == 0 && s.stride <= 2 &&
          std::all_of(memory.begin(), memory.end(), [](const void* p) { return is_aligned(p, 16); });
 }
 

@@ -45,7 +45,8 @@ std::string gpu_trouble(const GpuFacts& f, int index, std::string_view architect
   return "expected a GPU that this program was compiled for (" + std::string(architectures) + "), got " +
          f.name + " of compute capability " + capability +
          (f.capability < 80 ? ", and the kernels need 8.0 or later"
-                            : "; configure with -DCLX_CUDA_ARCHITECTURES=" + std::to_string(f.capability)) +
+                            : "; configure with -DCLX_CUDA_ARCHITECTURES=" + std::to_string(f.capability) +
+                                  (f.capability == 90 ? "a" : "")) +
          otherwise;
 }
 

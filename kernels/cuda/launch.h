@@ -97,6 +97,16 @@ inline int compute_capability(const Gpu& backend) {
   return 10 * major + minor;
 }
 
+/// Whether the instructions of ptx_hopper.h are there: on Hopper, if the kernels were compiled for sm_90a;
+/// what is compiled for sm_90 runs there, too, and has none.
+inline bool has_hopper_instructions([[maybe_unused]] const Gpu& backend) {
+#ifdef CLX_SM_90A
+  return compute_capability(backend) == 90;
+#else
+  return false;
+#endif
+}
+
 /// The number of multiprocessors, to size grids that loop over their work.
 inline int multiprocessors(const Gpu& backend) {
   int count = 0;
@@ -156,6 +166,9 @@ void launch(void (*kernel)(Parameters...),
 
 inline int compute_capability(const Gpu&) {
   return emulator::compute_capability();
+}
+inline bool has_hopper_instructions(const Gpu& gpu) {
+  return compute_capability(gpu) == 90;
 }
 inline int multiprocessors(const Gpu&) {
   return 4;

@@ -127,7 +127,7 @@ void matmul(
         // The choice does not depend on M, the samples of a batch.
         const bool chunks = divides<T>(a.columns, a.data) && divides<T>(b.columns, b.data);
         if constexpr (std::is_same_v<T, bf16>) {
-          if (chunks && s.N >= 64 && s.K >= 64 && compute_capability(gpu) == 90) {
+          if (chunks && s.N >= 64 && s.K >= 64 && has_hopper_instructions(gpu)) {
             constexpr bool kAlongKA = KernelA::kInnerContiguous, kAlongKB = KernelB::kInnerContiguous;
             const dim3 tiles(count_tiles(s.M, s.N, HopperTile::BM, HopperTile::BN));
             return launch(matmul_wgmma_kernel<kAlongKA, kAlongKB>, tiles, HopperTile::kThreads,

@@ -1,5 +1,5 @@
 // Inline PTX of Hopper (sm_90a): mbarriers, TMA loads and wgmma, each with its host twin. A kernel that
-// uses them is compiled for older GPUs too and traps there: its launcher asks compute_capability first.
+// uses them is compiled for older GPUs too and traps there: its launcher asks has_hopper_instructions first.
 #pragma once
 
 #include <cstdint>

@@ -84,7 +84,7 @@ __global__ void __launch_bounds__(kThreads) matmul_6_kernel(const __grid_constan
 }  // namespace
 
 bool has_wgmma(const Gpu& gpu) {
-  return compute_capability(gpu) == 90;
+  return has_hopper_instructions(gpu);
 }
 
 void matmul_6_wgmma(const Gpu& gpu, int M, int N, int K, const bf16* A, const bf16* B, float* C) {
