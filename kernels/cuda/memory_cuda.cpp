@@ -3,12 +3,30 @@
 
 #ifdef CLX_CUDA
 
+#include <map>
+#include <mutex>
 #include <string>
 
 #include "kernels/cuda/cuda_check.h"
 #include "kernels/cuda/gpu_trouble.h"
 
 namespace clx::kernels {
+namespace {
+
+// Whether copies read the host's memory where it lies, when their turn in the stream comes: where GPU and CPU
+// share page tables (Grace Hopper). Elsewhere the driver has read pageable memory when the call returns.
+bool reads_pageable_memory(int index) {
+  static std::mutex mutex;
+  static std::map<int, bool> known;
+  const std::lock_guard lock(mutex);
+  const auto found = known.find(index);
+  if (found != known.end()) return found->second;
+  cudaDeviceProp properties;
+  cuda_check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
+  return known[index] = properties.pageableMemoryAccessUsesHostPageTables != 0;
+}
+
+}  // namespace
 
 void* allocate(const Cuda& backend, std::size_t bytes) {
   void* p = nullptr;
@@ -17,7 +35,8 @@ void* allocate(const Cuda& backend, std::size_t bytes) {
   return p;
 }
 
-void release(const Cuda&, void* p) noexcept {
+void release(const Cuda& backend, void* p) noexcept {
+  cudaSetDevice(backend.index);  // in a thread without one the runtime would begin to use GPU 0
   cudaFree(p);
 }
 
@@ -26,8 +45,8 @@ void copy(const Cuda& backend, std::size_t bytes, const void* from, void* to) {
 }
 
 void copy_from_host(const Cuda& backend, std::size_t bytes, const void* from, void* to) {
-  // From pageable memory the runtime stages the bytes before it returns.
   cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, backend.stream), "copy_from_host");
+  if (reads_pageable_memory(backend.index)) wait_for_cuda_stream(backend.stream);
 }
 
 void copy_to_host(const Cuda& backend, std::size_t bytes, const void* from, void* to) {
