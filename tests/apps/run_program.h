@@ -1,6 +1,7 @@
 // Runs the project's programs as a shell does.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -52,7 +53,8 @@ class RunningProgram {
       ::dup2(ends[1], STDOUT_FILENO);
       ::dup2(::fileno(err_), STDERR_FILENO);
       ::alarm(seconds);
-      ::setenv("CUDA_VISIBLE_DEVICES", "", 1);  // on every machine the same: auto is the CPU
+      // On every machine the same: auto is the CPU.
+      if (std::ranges::find(arguments, "cuda") == arguments.end()) ::setenv("CUDA_VISIBLE_DEVICES", "", 1);
       if (in_child) in_child();
       ::fexecve(program, argv.data(), environ);  // works for a user who cannot see the build folder, too
       ::_exit(127);
