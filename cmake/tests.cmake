@@ -72,10 +72,10 @@ if(TARGET test_apps AND CLX_WITH_CUDA)
   add_dependencies(test_apps clx_fake_driver)
 endif()
 
-# The kernels again, with other orders of threads and of asynchronous copies.
+# The kernels again, with other orders of threads and of asynchronous copies, and with rougher sums.
 if(TARGET test_kernels)
   set(few CLX_FUZZ=0.1)  # random shapes: the first of those of the first run
-  set(rev CLX_EMU_ORDER=rev CLX_EMU_ASYNC=early)
+  set(rev CLX_EMU_ORDER=rev CLX_EMU_ASYNC=early CLX_EMU_MATH=rough)
   set(rand1 CLX_EMU_ORDER=rand CLX_EMU_ASYNC=rand CLX_EMU_SEED=1)
   set(rand2 CLX_EMU_ORDER=rand CLX_EMU_ASYNC=rand CLX_EMU_SEED=2)
   foreach(variant rev rand1 rand2)
@@ -98,7 +98,7 @@ if(TARGET test_cuda_kernels)
   set_tests_properties(kernels.sm_80 PROPERTIES
     ENVIRONMENT "CLX_EMU_LAYER=sm_80;${few};CLX_TEST_EXECUTES=${rest}" LABELS kernels TIMEOUT 1200)
   set_tests_properties(kernels.sm_90a PROPERTIES
-    ENVIRONMENT "CLX_EMU_LAYER=sm_90a;${few};CLX_TEST_EXECUTES=^(?!compiled_kernels_cu).*(${of_hopper})"
+    ENVIRONMENT "CLX_EMU_LAYER=sm_90a;CLX_EMU_MATH=rough;${few};CLX_TEST_EXECUTES=^(?!compiled_kernels_cu).*(${of_hopper})"
     LABELS kernels TIMEOUT 1200)
   # The tables of what ptxas makes of them, from the preset that they are written from.
   if(CLX_CUDA_ARCHITECTURES STREQUAL "80-virtual;90a-virtual")
@@ -108,7 +108,7 @@ if(TARGET test_cuda_kernels)
   endif()
   add_test(NAME runtime.sm_80 COMMAND test_runtime --gtest_brief=1 --gtest_filter=*emulated*)
   set_tests_properties(runtime.sm_80 PROPERTIES
-    ENVIRONMENT "CLX_EMU_LAYER=sm_80;CLX_TEST_EXECUTES=${of_runtime}" LABELS runtime TIMEOUT 1200)
+    ENVIRONMENT "CLX_EMU_LAYER=sm_80;CLX_EMU_MATH=rough;CLX_TEST_EXECUTES=${of_runtime}" LABELS runtime TIMEOUT 1200)
 endif()
 if(TARGET test_apps)
   foreach(app train probe explain eval report data bench)

@@ -19,14 +19,15 @@ enum class Layer { source, sm_80, sm_90a };
 
 /// Read from the environment at the first launch: CLX_EMU_LAYER=source|sm_80|sm_90a,
 /// CLX_EMU_ORDER=fwd|rev|rand, CLX_EMU_ASYNC=late|early|rand, CLX_EMU_SEED=n, CLX_EMU_WORKERS=n,
-/// CLX_EMU_PREEMPT=n.
+/// CLX_EMU_PREEMPT=n, CLX_EMU_MATH=exact|rough.
 struct Config {
   Layer layer = Layer::source;
   Order order = Order::forward;
   Async async = Async::late;
   std::uint64_t seed = 1;
-  int workers = 1;  // host threads over blocks; the race detector uses one
-  int preempt = 0;  // race build: yields at about one in `preempt` memory accesses; 0 = never
+  int workers = 1;     // host threads over blocks; the race detector uses one
+  int preempt = 0;     // race build: yields at about one in `preempt` memory accesses; 0 = never
+  bool rough = false;  // tensor cores and 2^x of the PTX compute no better than a GPU's (rough.h)
 };
 
 /// The configuration of the launches to come. A launch that runs meanwhile keeps its own copy.

@@ -34,6 +34,7 @@ Config config_from_environment() {
   if (equals(order, "rand")) config.order = Order::random;
   if (equals(async, "early")) config.async = Async::early;
   if (equals(async, "rand")) config.async = Async::random;
+  config.rough = equals(std::getenv("CLX_EMU_MATH"), "rough");
   if (const char* text = std::getenv("CLX_EMU_SEED")) config.seed = std::strtoull(text, nullptr, 0);
   if (const char* text = std::getenv("CLX_EMU_WORKERS")) config.workers = std::atoi(text);
   if (const char* text = std::getenv("CLX_EMU_PREEMPT")) config.preempt = std::atoi(text);

@@ -1,11 +1,12 @@
 // ldmatrix and mma.sync. Products of bf16 and tf32 are exact in f32; sums are taken in f32 with k
-// ascending. The hardware sums in another order and precision: compare with a tolerance.
+// ascending. The hardware sums in another order and precision (rough.h): compare with a tolerance.
 #include <bit>
 #include <cstring>
 
 #include "kernels/cuda/emulator/block.h"
 #include "kernels/cuda/emulator/instructions.h"
 #include "kernels/cuda/emulator/race.h"
+#include "kernels/cuda/emulator/rough.h"
 
 namespace clx::emulator {
 namespace {
@@ -52,10 +53,16 @@ void multiply(void* const* lanes, const float (&a)[16][K], const float (&b)[K][8
         f(static_cast<MmaArgument*>(lanes[lane])->d[i], d[lane / 4 + (i >> 1) * 8][(lane % 4) * 2 + (i & 1)]);
   };
   each([](float& fragment, float& element) { element = fragment; });
-  for (int row = 0; row < 16; ++row)
-    for (int k = 0; k < K; ++k)
+  if (worker->config.rough) {
+    for (int row = 0; row < 16; ++row)
       for (int col = 0; col < 8; ++col)
-        d[row][col] += a[row][k] * b[k][col];
+        d[row][col] = rough_sum(d[row][col], a[row], &b[0][col], K, 8);
+  } else {
+    for (int row = 0; row < 16; ++row)
+      for (int k = 0; k < K; ++k)
+        for (int col = 0; col < 8; ++col)
+          d[row][col] += a[row][k] * b[k][col];
+  }
   each([](float& fragment, float& element) { fragment = element; });
 }
 

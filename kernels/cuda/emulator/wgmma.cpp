@@ -7,6 +7,7 @@
 #include "kernels/cuda/emulator/block.h"
 #include "kernels/cuda/emulator/instructions.h"
 #include "kernels/cuda/emulator/race.h"
+#include "kernels/cuda/emulator/rough.h"
 #include "kernels/cuda/emulator/swizzle.h"
 
 namespace clx::emulator {
@@ -65,9 +66,9 @@ void execute(const Wgmma& op) {
       const int index = n / 8 * 4 + m % 16 / 8 * 2 + n % 2;
       float& d = op.accumulators->values[static_cast<std::size_t>(thread * (op.n / 2) + index)];
       float sum = op.accumulate ? d : 0.0f;
-      for (int k = 0; k < kDepth; ++k)
+      for (int k = 0; k < kDepth && !worker->config.rough; ++k)
         sum += a[m][k] * b[k][n];
-      d = sum;
+      d = worker->config.rough ? rough_sum(sum, a[m], &b[0][n], kDepth, 256) : sum;
     }
 }
 

@@ -4,8 +4,10 @@
 #include <cstdlib>
 #include <limits>
 
+#include "kernels/cuda/emulator/block.h"
 #include "kernels/cuda/emulator/ptx/reading.h"
 #include "kernels/cuda/emulator/ptx/thread.h"
+#include "kernels/cuda/emulator/rough.h"
 
 namespace clx::emulator::ptx {
 namespace {
@@ -168,8 +170,11 @@ struct Function1 {
 float flush(float a) {
   return std::fpclassify(a) == FP_SUBNORMAL ? std::copysign(0.0f, a) : a;
 }
+struct Exp2 {
+  float operator()(float a) const { return worker->config.rough ? rough_exp2(a) : exp2f(a); }
+};
 struct FlushedExp2 {
-  float operator()(float a) const { return flush(exp2f(flush(a))); }
+  float operator()(float a) const { return flush(Exp2{}(flush(a))); }
 };
 
 template <class Operation, class T>
@@ -397,7 +402,7 @@ void decode_arithmetic(Reading& r) {
   } else if (base == "rsqrt" && r.take("approx")) {
     run = floating_unary_of<ReciprocalRoot>(type);
   } else if (base == "ex2" && type == Type::f32 && r.take("approx")) {
-    run = r.take("ftz") ? unary<FlushedExp2, float> : unary<Function1<exp2f>, float>;
+    run = r.take("ftz") ? unary<FlushedExp2, float> : unary<Exp2, float>;
   } else if (base == "lg2" && type == Type::f32 && r.take("approx")) {
     run = unary<Function1<log2f>, float>;
   } else if (base == "sin" && type == Type::f32 && r.take("approx")) {
