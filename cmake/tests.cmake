@@ -32,7 +32,7 @@ endforeach()
 
 # The only file that knows where it lies, so that the others compile to the same from any folder.
 set_source_files_properties(tests/paths.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON COMPILE_DEFINITIONS
-  "CLX_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\";CLX_BIN_DIR=\"${CMAKE_RUNTIME_OUTPUT_DIRECTORY}\"")
+  "CLX_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\"")
 
 # The kernels of these tests are instrumented like those of the product.
 file(GLOB sources CONFIGURE_DEPENDS tests/kernels/emulator*_test.cpp)

@@ -6,7 +6,7 @@
 set -uo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." || exit 1
 
-device=cuda data=${CLX_TEST_DATA:-../shared/data} minutes=8 fresh=
+device=cuda data=${CLX_TEST_DATA:-../shared/data} minutes=8 fresh= packed=
 usage() {
   cat <<'TEXT'
 Usage: ./run gpu-check [options]
@@ -19,6 +19,7 @@ they are estimated at 8 to 10 minutes on 16 cores (no GPU has run them yet).
   --minutes N     stop after so many minutes (8), within a stage if need be; the next call goes on
   --data DIR      folder with cifar-10-batches-bin, for the real training (../shared/data, or CLX_TEST_DATA)
   --fresh         forget what earlier calls have done
+  --bin DIR       build nothing: DIR has what tests/gpu_pack.sh has packed elsewhere, for a machine without packages
   --device cpu    a rehearsal without a GPU
 TEXT
 }
@@ -26,6 +27,7 @@ while (($#)); do
   case $1 in
     --minutes) minutes=${2:?--minutes needs a number}; shift 2 ;;
     --data) data=${2:?--data needs a folder}; shift 2 ;;
+    --bin) packed=${2:?--bin needs a folder}; shift 2 ;;
     --device) device=${2:?--device needs cuda or cpu}; shift 2 ;;
     --fresh) fresh=1; shift ;;
     -h | --help) usage; exit 0 ;;
@@ -47,11 +49,14 @@ else
     90) architectures='80-virtual;90a' ;;
     *) architectures="80-virtual;90a-virtual;$architecture-real" ;;
   esac
-  if ! command -v nvcc >/dev/null; then
+  if [[ -z $packed ]] && ! command -v nvcc >/dev/null; then
     export PATH=$PATH:/usr/local/cuda/bin
     command -v nvcc >/dev/null || { echo 'error: gpu-check: expected nvcc (CUDA toolkit), got none' >&2; exit 1; }
   fi
 fi
+
+# NVIDIA's libraries may be those of python3's packages.
+if [[ -z ${VIRTUAL_ENV:-} ]] && prefix=$(python3 -c 'import sys; print(sys.prefix)' 2>/dev/null); then export VIRTUAL_ENV=$prefix; fi
 
 build=$PWD/build/gpu
 end=$(awk -v m="$minutes" 'BEGIN { print int(60 * m) }')  # seconds
@@ -60,6 +65,11 @@ state=$build/check/$(git rev-parse --short HEAD 2>/dev/null || echo none)$(git d
 mkdir -p "$state"
 bin=$build/bin
 failed=0
+if [[ -n $packed ]]; then
+  bin=$(readlink -f "$packed")
+  [[ -x $bin/clx-bench ]] || { echo "error: gpu-check: expected programs in $packed, got none" >&2; exit 1; }
+  export CLX_TEST_ROOT=$PWD
+fi
 
 job=
 trap '[[ -z $job ]] || kill -- "-$job"; exit 130' INT TERM HUP
@@ -106,6 +116,11 @@ stage() {
 
 building() {
   echo '## Build'
+  if [[ -n $packed ]]; then
+    "$bin/clx-bench" --device "$device" --benchmark-list-tests >&2 || return
+    printf '\nelsewhere, and run on `sm_%s`\n' "$architecture"
+    return
+  fi
   local arguments=(-DCLX_HEADER_TESTS=OFF)
   if [[ $device == cpu ]]; then arguments+=(-DCLX_CUDA=OFF); else arguments+=(-DCLX_CUDA=ON "-DCLX_CUDA_ARCHITECTURES=$architectures"); fi
   cmake --preset release -B "$build" "${arguments[@]}" >&2 || return

@@ -126,6 +126,12 @@ check
 [[ $code == 0 && $(called test_xai) == 2 && $(called test_apps) == 0 && $(called clx-eval) == 0 ]]; expect 'and is tried again, alone'
 ! has 'FAILED'; expect 'the report forgets it then'
 
+BREAK=slow-kernels check --fresh --minutes 0.05 --bin build/gpu/bin
+[[ $code == 0 && $(called cmake) == 0 && $(called test_kernels) == 2 ]] && has 'elsewhere, and run on `sm_90`'
+expect 'programs that were built elsewhere'
+check --bin docs
+[[ $code == 1 ]] && grep -q 'error: gpu-check: expected programs in docs, got none' output; expect 'none there'
+
 BREAK=race check --fresh
 [[ $code == 1 ]] && has '- racecheck: exit 9' && has 'Error: Race reported'; expect 'what compute-sanitizer finds'
 
