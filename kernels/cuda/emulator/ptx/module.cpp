@@ -69,9 +69,10 @@ class Reader {
     lexer_.word();  // .entry
     lexer_.word();  // its name
     if (lexer_.eat('(')) parameters();
-    while (lexer_.peek() != '{') {  // .maxntid and the like
-      lexer_.word();
-      skip_numbers();
+    while (lexer_.peek() != '{') {
+      const bool bounds = lexer_.word() == ".maxntid";
+      const std::uint64_t product = numbers();
+      if (bounds) f_.max_threads = product;
     }
     scopes_.emplace_back();
     lexer_.need('{');
@@ -97,11 +98,14 @@ class Reader {
     std::string_view label;
   };
 
-  void skip_numbers() {
+  // Their product.
+  std::uint64_t numbers() {
+    std::uint64_t product = 1;
     while (lexer_.peek() >= '0' && lexer_.peek() <= '9') {
-      lexer_.number();
+      product *= static_cast<std::uint64_t>(lexer_.number());
       lexer_.eat(',');
     }
+    return product;
   }
 
   void parameters() {

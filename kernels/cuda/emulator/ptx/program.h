@@ -76,6 +76,7 @@ struct Function {
   std::vector<Variable> variables;
   std::vector<std::size_t> parameters;  // their variables
   std::size_t parameter_bytes = 0, local_bytes = 0;
+  std::uint64_t max_threads = 0;  // of a block, by __launch_bounds__; 0 without
   std::vector<Place> places{{}};
 };
 

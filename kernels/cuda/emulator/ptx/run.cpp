@@ -2,8 +2,10 @@
 #include <array>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "kernels/cuda/emulator/compiled.h"
+#include "kernels/cuda/emulator/compiled_launch.h"
 #include "kernels/cuda/emulator/config.h"
 #include "kernels/cuda/emulator/ptx/decode.h"
 #include "kernels/cuda/emulator/ptx/image.h"
@@ -47,6 +49,12 @@ class Kernels {
         best = kernel;
     known = best;
     return *known;
+  }
+
+  Kernel& entry(const std::string& mangled, int target) {
+    for (auto& kernel : all)
+      if (kernel.module->target == target && kernel.entry->name == mangled) return kernel;
+    throw std::runtime_error("no PTX for sm_" + std::to_string(target) + " of " + mangled);
   }
 
   static const Function& function_of(Kernel& kernel) {
@@ -173,10 +181,28 @@ void fill_parameters(const Function& f, const Argument* arguments, std::size_t c
   }
 }
 
-/// As large as a device allows, and aligned as its largest member.
-struct alignas(128) Parameters {
-  unsigned char bytes[32768];
+/// A launch's parameters, aligned as their largest member.
+class Parameters {
+ public:
+  explicit Parameters(const Function& f) : lines_(f.parameter_bytes / sizeof(Line) + 1) {
+    constexpr std::size_t kMost = 32764;
+    if (f.parameter_bytes > kMost) throw std::runtime_error("more bytes of parameters than a device allows");
+  }
+  unsigned char* data() { return lines_.front().bytes; }
+
+ private:
+  struct alignas(128) Line {
+    unsigned char bytes[128];
+  };
+  std::vector<Line> lines_;
 };
+
+void check_block(const Function& f, dim3 block) {
+  const std::uint64_t threads = std::uint64_t(block.x) * block.y * block.z;
+  if (f.max_threads && threads > f.max_threads)
+    throw std::runtime_error("a block of " + std::to_string(threads) +
+                             " threads, but its __launch_bounds__ allow " + std::to_string(f.max_threads));
+}
 
 int target_of(Layer layer) {
   return layer == Layer::sm_80 ? 80 : 90;
@@ -194,22 +220,54 @@ void run_compiled(Site site,
                   std::size_t count) {
   using namespace ptx;
   ptx::Launch launch{};
-  const auto parameters = std::make_unique<Parameters>();
+  std::optional<Parameters> parameters;
   try {
     auto& kernels = Kernels::instance();
     const std::lock_guard lock(kernels.mutex);
     auto& found = kernels.find(kernel, target_of(config().layer));
     launch.function = &Kernels::function_of(found);
-    if (launch.function->parameter_bytes > sizeof parameters->bytes)
-      throw std::runtime_error("more bytes of parameters than a device allows");
-    fill_parameters(*launch.function, arguments, count, parameters->bytes);
-    launch.parameters = parameters->bytes;
+    check_block(*launch.function, block);
+    launch.parameters = parameters.emplace(*launch.function).data();
+    fill_parameters(*launch.function, arguments, count, launch.parameters);
     ++found.launches;
   } catch (const std::runtime_error& e) {
     throw std::runtime_error(std::string("kernel launched at ") + site.file + ":" +
                              std::to_string(site.line) + ": " + e.what());
   }
   run_grid(site, grid, block, dynamic_bytes, run_thread, &launch);
+}
+
+CompiledLaunch compiled_launch(const std::string& entry,
+                               int target,
+                               const std::array<unsigned, 3>& grid_size,
+                               const std::array<unsigned, 3>& block_size,
+                               std::size_t dynamic_bytes,
+                               void* const* arguments) {
+  using namespace ptx;
+  const dim3 grid(grid_size[0], grid_size[1], grid_size[2]),
+      block(block_size[0], block_size[1], block_size[2]);
+  auto& kernels = Kernels::instance();
+  const std::lock_guard lock(kernels.mutex);
+  Kernel& kernel = kernels.entry(entry, target);
+  const Function& f = Kernels::function_of(kernel);
+  check_block(f, block);
+  CompiledLaunch made{kernel.name.name, {}, 0, {}};
+  const auto parameters = std::make_shared<Parameters>(f);
+  for (std::size_t k = 0; k < f.parameters.size(); ++k) {
+    const Variable& v = f.variables[f.parameters[k]];
+    std::memcpy(parameters->data() + v.offset, arguments[k], v.bytes);
+    made.parameters.push_back(v.bytes);
+  }
+  ++kernel.launches;
+  for (const Variable& v : f.variables)
+    if (v.storage == Storage::static_shared) made.static_shared += v.bytes;
+  made.run = [&kernel, &f, parameters, grid, block, dynamic_bytes] {
+    Launch launch{&f, parameters->data()};
+    Site site;
+    site.file = kernel.name.name.c_str();
+    run_grid(site, grid, block, dynamic_bytes, run_thread, &launch);
+  };
+  return made;
 }
 
 std::vector<CompiledKernel> compiled_kernels() {
