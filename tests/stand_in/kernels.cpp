@@ -58,7 +58,10 @@ Work kernel_launch(const void* function, const cudaLaunchConfig_t& config, void*
     refuse(cudaErrorInvalidValue, error.what());
   }
   check_pointers(launch.kernel, arguments, launch.parameters);
-  const std::size_t dynamic = config.dynamicSmemBytes, all = launch.static_shared + dynamic;
+  // Dynamic memory begins at a multiple of its alignment, which is ours (CLX_DYNAMIC_SHARED).
+  const std::size_t dynamic = config.dynamicSmemBytes,
+                    all = dynamic ? (launch.static_shared + 1023) / 1024 * 1024 + dynamic
+                                  : launch.static_shared;
   const auto allowed = gpus.most_shared.find(function);
   if (all > 48 * 1024 && (allowed == gpus.most_shared.end() || allowed->second < dynamic))
     refuse(cudaErrorInvalidValue, launch.kernel + ": " + std::to_string(all) +
