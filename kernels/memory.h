@@ -40,6 +40,10 @@ void zero(const Emulated&, std::size_t bytes, void* to);
 /// Bytes of a GPU that nobody has allocated.
 std::size_t free_memory(const Cuda&);
 
+/// Whether a GPU is to be expected, usable or not: there is an NVIDIA driver, and CUDA_VISIBLE_DEVICES does
+/// not hide all that it has. False in a build without kernels for GPUs.
+bool cuda_expected();
+
 /// Why GPU `index` cannot be used, as gpu_trouble (kernels/cuda/gpu_trouble.h) says it; "" if nothing
 /// hinders.
 std::string cuda_trouble(int index);

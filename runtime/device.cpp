@@ -24,6 +24,10 @@ bool available(DeviceKind kind) {
   return kind != DeviceKind::cuda || kernels::cuda_trouble(0).empty();
 }
 
+std::string why_no_gpu() {
+  return kernels::cuda_expected() ? kernels::cuda_trouble(0) : "";
+}
+
 Device parse_device(std::string_view text) {
   if (text == "auto") return available(DeviceKind::cuda) ? Device{DeviceKind::cuda, 0} : kCpu;
   if (text == "cpu") return kCpu;
@@ -38,7 +42,7 @@ Device parse_device(std::string_view text) {
   CLX_CHECK(numbered || text == "cuda", "device: expected auto, cpu, cuda, cuda:N or emulated, got '", text,
             "'");
   const std::string trouble = kernels::cuda_trouble(index);
-  CLX_CHECK(trouble.empty(), "device: ", trouble);
+  CLX_CHECK(trouble.empty(), "device: ", trouble, "; --device cpu works without");
   return {DeviceKind::cuda, index};
 }
 

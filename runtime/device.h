@@ -28,4 +28,8 @@ Device parse_device(std::string_view text);
 /// Whether this binary holds kernels for `kind` and the machine can run them.
 bool available(DeviceKind kind);
 
+/// Why "auto" is the CPU where a GPU seems to be; "" if it is a GPU, and where none was to be expected:
+/// without a driver, with all GPUs hidden, or without kernels for them.
+std::string why_no_gpu();
+
 }  // namespace clx

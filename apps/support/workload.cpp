@@ -83,6 +83,9 @@ Device start_compute(const ComputeOptions& compute) {
   }
   set_conv2d_algorithm(compute.conv);
   set_matmul_algorithm(compute.matmul);
+  if (compute.device == "auto")
+    if (const std::string trouble = why_no_gpu(); !trouble.empty())
+      std::cerr << "note: " + trouble + "; the CPU computes\n";
   if (device.kind == DeviceKind::emulated)
     std::cerr << "note: the emulator runs CUDA kernels thread by thread; it is thousands of times slower "
                  "than a GPU\n";

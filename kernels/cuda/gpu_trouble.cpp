@@ -31,23 +31,20 @@ bool compiled_for(std::string_view architectures, int capability) {
 }
 
 std::string gpu_trouble(const GpuFacts& f, int index, std::string_view architectures) {
-  const std::string otherwise = "; --device cpu works without";
-  if (f.driver == 0) return "expected an NVIDIA driver, got none" + otherwise;
+  if (f.driver == 0) return "expected an NVIDIA driver, got none";
   if (f.driver < f.runtime && !f.error.empty())
     return "expected an NVIDIA driver for CUDA " + version(f.runtime) + " or later, got one for CUDA " +
-           version(f.driver) + otherwise;
-  if (!f.error.empty()) return "expected a GPU, got from the driver: " + f.error + otherwise;
+           version(f.driver);
+  if (!f.error.empty()) return "expected a GPU, got from the driver: " + f.error;
   if (index >= f.count)
-    return "expected one of " + std::to_string(f.count) + " GPUs, got cuda:" + std::to_string(index) +
-           otherwise;
+    return "expected one of " + std::to_string(f.count) + " GPUs, got cuda:" + std::to_string(index);
   if (compiled_for(architectures, f.capability)) return "";
   const std::string capability = std::to_string(f.capability / 10) + '.' + std::to_string(f.capability % 10);
   return "expected a GPU that this program was compiled for (" + std::string(architectures) + "), got " +
          f.name + " of compute capability " + capability +
          (f.capability < 80 ? ", and the kernels need 8.0 or later"
                             : "; configure with -DCLX_CUDA_ARCHITECTURES=" + std::to_string(f.capability) +
-                                  (f.capability == 90 ? "a" : "")) +
-         otherwise;
+                                  (f.capability == 90 ? "a" : ""));
 }
 
 }  // namespace clx::kernels

@@ -20,7 +20,7 @@ struct GpuFacts {
 /// stands for the one GPU alone. Words without a number, such as "native", are taken to.
 bool compiled_for(std::string_view architectures, int capability);
 
-/// "expected …, got …", with what to do; "" if nothing hinders GPU `index`.
+/// "expected …, got …"; "" if nothing hinders GPU `index`.
 std::string gpu_trouble(const GpuFacts& facts, int index, std::string_view architectures);
 
 }  // namespace clx::kernels

@@ -3,9 +3,11 @@
 
 #ifdef CLX_CUDA
 
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include "kernels/cuda/cuda_check.h"
 #include "kernels/cuda/gpu_trouble.h"
@@ -65,6 +67,14 @@ std::size_t free_memory(const Cuda& backend) {
   return free;
 }
 
+bool cuda_expected() {
+  const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  if (visible && (!*visible || std::string_view(visible) == "-1")) return false;
+  int driver = 0;
+  cudaDriverGetVersion(&driver);
+  return driver != 0;
+}
+
 std::string cuda_trouble(int index) {
   GpuFacts facts;
   const cudaError_t status = cudaGetDeviceCount(&facts.count);
@@ -104,10 +114,12 @@ void wait_for_cuda_stream(CUstream_st* stream) {
 
 namespace clx::kernels {
 
+bool cuda_expected() {
+  return false;
+}
+
 std::string cuda_trouble(int) {
-  return "expected a build with kernels for GPUs (nvcc was not found when it was built), got none; --device "
-         "cpu works "
-         "without";
+  return "expected a build with kernels for GPUs (nvcc was not found when it was built), got none";
 }
 
 }  // namespace clx::kernels

@@ -1,5 +1,6 @@
 // Wrong flags, values, keys and data: each is refused with its exit code, a message that says what to do, and
 // nothing written.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sys/stat.h>
@@ -183,17 +184,27 @@ TEST_F(BadInput, AGpuThatCannotBeUsedNamesTheReason) {
 #ifdef CLX_CUDA
   const auto with_driver_of_cuda_11 = [] {
     ::setenv("LD_LIBRARY_PATH", (tests::program_dir() / "fake_driver").c_str(), 1);
+    ::unsetenv("CUDA_VISIBLE_DEVICES");
   };
   for (const char* program : {"clx-train", "clx-explain", "clx-eval"})
     refuses(program, out + Arguments{"--device", "cuda"}, kUsage,
             {"device: expected an NVIDIA driver for CUDA ", "or later, got one for CUDA 11.4",
              "--device cpu works without"},
             with_driver_of_cuda_11);
-  EXPECT_EQ(
-      run_program("clx-train", kTinyTraining + out + Arguments{"--device", "auto"}, with_driver_of_cuda_11)
-          .code,
-      0)
-      << "on the CPU";
+  const std::string on_cpu = "or later, got one for CUDA 11.4; the CPU computes\n";
+  for (const Arguments& more : {Arguments{}, Arguments{"--processes", "2", "--overwrite"}}) {
+    const Finished done = run_program("clx-train", kTinyTraining + out + Arguments{"--device", "auto"} + more,
+                                      with_driver_of_cuda_11);
+    EXPECT_EQ(done.code, 0);
+    EXPECT_THAT(done.err, testing::StartsWith("note: expected an NVIDIA driver for CUDA "));
+    EXPECT_THAT(done.err, testing::EndsWith(on_cpu));
+    EXPECT_EQ(std::ranges::count(done.err, '\n'), 1) << "once: " << done.err;
+  }
+  const auto hidden = [&] {
+    with_driver_of_cuda_11();
+    ::setenv("CUDA_VISIBLE_DEVICES", "", 1);
+  };
+  EXPECT_EQ(run_program("clx-train", kTinyTraining + out + Arguments{"--overwrite"}, hidden).err, "");
 #else
   refuses("clx-train", out + Arguments{"--device", "cuda"}, kUsage,
           {"device: expected a build with kernels for GPUs", "--device cpu works without"});
