@@ -12,6 +12,9 @@ namespace clx::app {
 
 namespace {
 
+constexpr const char* kLessMemory =
+    "; a lower --batch-size or --image-size needs less (pixel flipping: --max-memory)";
+
 std::atomic<int> stop_signal = 0;
 static_assert(std::atomic<int>::is_always_lock_free, "for signal handlers");
 
@@ -57,11 +60,9 @@ int exit_code_of(const std::string& who, const std::function<int()>& body) {
   } catch (const DataError& error) {
     return report(who + error.what(), bad_data);
   } catch (const OutOfMemory& error) {
-    return report(concat(who, "out of ", error.what(),
-                         "; a lower --batch-size or --image-size needs less (pixel flipping: --max-memory)"),
-                  out_of_memory);
+    return report(who + "out of " + error.what() + kLessMemory, out_of_memory);
   } catch (const std::bad_alloc&) {
-    return report(who + "out of memory", out_of_memory);
+    return report(who + "out of memory" + kLessMemory, out_of_memory);
   } catch (const std::exception& error) {
     return report(who + error.what(), failed);
   }

@@ -131,7 +131,10 @@ int train_at_once(const TrainingOptions& o,
     if (&first == &failure) failed_seeds.push_back(plans[i].seed);
   }
   if (failure == ok) return stop;
-  std::cerr << fmt::format("error: seeds that failed: {}\n", fmt::join(failed_seeds, ", "));
+  std::string advice;
+  if (std::ranges::count(codes, out_of_memory) > 0)
+    advice = "; the same command without --concurrent goes on with them and needs less memory";
+  std::cerr << fmt::format("error: seeds that failed: {}{}\n", fmt::join(failed_seeds, ", "), advice);
   return failure;
 }
 

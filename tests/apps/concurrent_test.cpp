@@ -17,7 +17,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr int kFailed = 1, kUsage = 2, kDiverged = 4, kStopped = 75;
+constexpr int kFailed = 1, kUsage = 2, kDiverged = 4, kOutOfMemory = 5, kStopped = 75;
 
 class Concurrent : public ProgramTest {
  protected:
@@ -209,6 +209,41 @@ TEST_F(Concurrent, AFullDiskLeavesNoRunInPart) {
     EXPECT_THAT(names_in(root / folder),
                 testing::UnorderedElementsAre("checkpoints", "config.toml", "env.json"));
   }
+}
+
+TEST_F(Concurrent, OutOfMemoryLosesNothingAndInTurnItSuffices) {
+  if (!kCanLimitMemory) GTEST_SKIP() << "a sanitizer needs all of it";
+  const Arguments options = tiny({"--image-size", "32", "--train-samples", "128", "--batch-size", "128",
+                                  "--width", "1", "--device", "cpu", "--threads", "2", "--seeds", "0-1"});
+  must("clx-train", options + into("turn"));
+  RunningProgram program("clx-train", options + into("once") + Arguments{"--concurrent"});
+  ASSERT_TRUE(program.wait_for("epoch   1"));
+  program.send(SIGTERM);
+  ASSERT_EQ(program.finish().code, kStopped);
+  const auto saved = [&](int seed) { return contents(root / concat("once/seed", seed, "/checkpoints")); };
+  const std::map before{std::pair{0, saved(0)}, std::pair{1, saved(1)}};
+  const auto little_memory = [] { limit_memory(460 << 20); };  // enough for one run, of 370 MiB
+  const Finished failed =
+      run_program("clx-train", options + into("once") + Arguments{"--concurrent"}, little_memory);
+  EXPECT_EQ(failed.code, kOutOfMemory) << failed.err;
+  EXPECT_THAT(failed.err,
+              testing::ContainsRegex("error: seeds that failed: [01, ]+; the same command without "
+                                     "--concurrent goes on with them and needs less memory\n$"));
+  int failures = 0;
+  for (const int seed : {0, 1}) {  // both, if each asked before the other gave back what it had
+    const std::string line = concat("error: seed ", seed, ": out of memory of cpu: expected ");
+    if (failed.err.find(line) == std::string::npos) continue;
+    ++failures;
+    EXPECT_THAT(failed.err,
+                testing::ContainsRegex(line + "[0-9.]+ MiB more beside the .*; a lower --batch-size"));
+    EXPECT_TRUE(saved(seed) == before.at(seed)) << "seed " << seed;
+  }
+  EXPECT_GE(failures, 1) << failed.err;
+  const Finished done = run_program("clx-train", options + into("once"), little_memory);
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_THAT(done.out, HasSubstr("resumed after "));
+  for (const int seed : {0, 1})
+    expect_same_run("turn", "once", seed);
 }
 
 TEST_F(Concurrent, IsForSeveralSeedsOfOneProcessEach) {

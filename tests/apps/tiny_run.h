@@ -1,11 +1,13 @@
 // Runs of the programs that take a fraction of a second, and what they leave behind.
 #pragma once
 
+#include <cstdlib>
 #include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <map>
 #include <string>
+#include <sys/resource.h>
 #include <vector>
 
 #include "runtime/io/file.h"
@@ -25,6 +27,19 @@ inline Arguments operator+(Arguments a, const Arguments& b) {
 inline const Arguments kTinyTraining = {
     "--image-size", "16", "--train-samples", "64", "--test-samples", "48", "--width", "0.25",
     "--epochs",     "1",  "--batch-size",    "16", "--threads",      "1",  "--quiet"};
+
+/// Leaves this process and what it starts so much address space. Not for sanitizers, which need all of it.
+inline void limit_memory(rlim_t bytes) {
+  ::setenv("OPENBLAS_NUM_THREADS", "1", 1);  // each takes memory,
+  ::setenv("MALLOC_ARENA_MAX", "1", 1);      // and so does the C library of each thread
+  const rlimit most{bytes, bytes};
+  ::setrlimit(RLIMIT_AS, &most);
+}
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kCanLimitMemory = false;
+#else
+inline constexpr bool kCanLimitMemory = true;
+#endif
 
 inline std::string text_of(const std::filesystem::path& file) {
   const std::vector<std::uint8_t> bytes = io::read_file(file);
