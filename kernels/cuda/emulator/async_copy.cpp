@@ -40,7 +40,8 @@ void cp_async(void* to, const void* from, std::uint32_t bytes, std::uint32_t sou
     fail("cp.async at %s:%u: %u bytes from %p to %p, misaligned", site.file, site.line, bytes, from, to);
   require_shared(to, bytes, "cp.async", site);
   require_readable(from, source_bytes);
-  AsyncCopy copy{to, from, bytes, source_bytes, false, __builtin_return_address(0), race::issue_clock()};
+  AsyncCopy copy{
+      to, from, bytes, source_bytes, false, site, __builtin_return_address(0), race::issue_clock()};
   if (async_now()) perform(copy);
   self()->copies.push_back(std::move(copy));
 }

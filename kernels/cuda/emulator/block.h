@@ -31,6 +31,7 @@ struct AsyncCopy {
   const void* from;
   std::uint32_t bytes, source_bytes;
   bool done;
+  Site site;
   const void* pc;
   Clock issued;
 };

@@ -188,6 +188,20 @@ void check(const void* p, std::size_t n, const Accessor& a) {
   judge_range(it->second, it->first, address, n, false, a);
 }
 
+// The stack is each thread's own, but for what a wgmma in flight will still write.
+void check_registers(const void* p, std::size_t n, bool write, const void* pc) {
+  const auto t = static_cast<std::size_t>(current->linear);
+  const auto* const begin = static_cast<const char*>(p);
+  for (const auto& a : worker->warp_groups[t / 128].accumulators) {
+    const auto* const first = reinterpret_cast<const char*>(a->registers[t % 128]);
+    if (begin + n > first && begin < first + static_cast<std::size_t>(a->n / 2) * sizeof(float))
+      note("accumulators of a wgmma in flight", pc, nullptr, [&] {
+        return std::string(write ? "write" : "read") + " by block " + std::to_string(worker->block_number) +
+               " thread " + std::to_string(t);
+      });
+  }
+}
+
 }  // namespace
 
 void begin_block(const Worker& w) {
@@ -231,7 +245,7 @@ void proxy_fence() {
 void access(const void* p, std::size_t bytes, bool write, bool atomic, const void* pc) {
   if (!in_kernel()) return;
   const Stack& stack = self()->stack;
-  if (p >= stack.base && p < stack.base + stack.bytes) return;
+  if (p >= stack.base && p < stack.base + stack.bytes) return check_registers(p, bytes, write, pc);
   const int t = current->linear;
   Accessor a{t, row(t), row(t)[t], 0, pc};
   a.flags = static_cast<std::uint8_t>((write ? kWrite : 0) | (atomic ? kAtomic : 0));

@@ -1,5 +1,5 @@
 // The race detector: happens-before between the threads of a block, uninitialised reads, missing proxy
-// fences. Its calls do nothing unless the build has CLX_RACE.
+// fences, accumulators of a wgmma in flight. Its calls do nothing unless the build has CLX_RACE.
 #pragma once
 
 #include <cstddef>

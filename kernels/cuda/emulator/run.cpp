@@ -78,7 +78,9 @@ void thread_entry() {
       std::snprintf(exception, sizeof exception, "exception in a kernel: %s", e.what());
     }
     if (exception[0]) fail("%s", exception);
-    if (!self()->copies.empty()) fail("the thread ends with cp.async copies in flight");
+    if (const auto& copies = self()->copies; !copies.empty())
+      fail("the thread ends with cp.async copies in flight, the first from %s:%u", copies[0].site.file,
+           copies[0].site.line);
     leave_barriers(*self());
     schedule();
   }
