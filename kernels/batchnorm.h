@@ -21,9 +21,16 @@ std::size_t batchnorm_saved_bytes(const Cpu&, BatchNormShape, bool relu);
 std::size_t batchnorm_saved_bytes(const Cuda&, BatchNormShape, bool relu);
 std::size_t batchnorm_saved_bytes(const Emulated&, BatchNormShape, bool relu);
 
+/// Moments of the channels by parts of the positions, as conv2d_forward gives them on its way: (count,C) of
+/// {positions, mean, Σ(x − mean)²}.
+struct BatchNormParts {
+  int count = 0;
+  const float* moments = nullptr;
+};
+
 /// mean[c] = Σ x/M, inv_std[c] = 1/√(Σ(x − mean)²/M + eps), in two passes or an equally accurate way, in a
 /// fixed order. If running_mean is not null: running ← (1 − momentum)·running + momentum·batch, the
-/// variance with M/(M − 1).
+/// variance with M/(M − 1). Given parts, a GPU merges them and does not read x; a CPU never has any.
 void batchnorm_statistics(const Cpu&,
                           BatchNormShape,
                           ConstView x,
@@ -32,7 +39,8 @@ void batchnorm_statistics(const Cpu&,
                           float* mean,
                           float* inv_std,
                           float* running_mean,
-                          float* running_var);
+                          float* running_var,
+                          BatchNormParts = {});
 void batchnorm_statistics(const Cuda&,
                           BatchNormShape,
                           ConstView x,
@@ -41,7 +49,8 @@ void batchnorm_statistics(const Cuda&,
                           float* mean,
                           float* inv_std,
                           float* running_mean,
-                          float* running_var);
+                          float* running_var,
+                          BatchNormParts = {});
 void batchnorm_statistics(const Emulated&,
                           BatchNormShape,
                           ConstView x,
@@ -50,12 +59,13 @@ void batchnorm_statistics(const Emulated&,
                           float* mean,
                           float* inv_std,
                           float* running_mean,
-                          float* running_var);
+                          float* running_var,
+                          BatchNormParts = {});
 
 /// moments (2,C): mean[c] and Σ(x − mean)², where the statistics are to be those of several processes.
-void batchnorm_moments(const Cpu&, BatchNormShape, ConstView x, float* moments);
-void batchnorm_moments(const Cuda&, BatchNormShape, ConstView x, float* moments);
-void batchnorm_moments(const Emulated&, BatchNormShape, ConstView x, float* moments);
+void batchnorm_moments(const Cpu&, BatchNormShape, ConstView x, float* moments, BatchNormParts = {});
+void batchnorm_moments(const Cuda&, BatchNormShape, ConstView x, float* moments, BatchNormParts = {});
+void batchnorm_moments(const Emulated&, BatchNormShape, ConstView x, float* moments, BatchNormParts = {});
 
 /// What batchnorm_statistics gives of `parts` matrices of this shape, from their moments (parts,2,C), merged
 /// in their order.

@@ -27,7 +27,14 @@ struct Conv2dEpilogue {
   const float* bias = nullptr;  // (K)
   ConstView residual{};         // shape and dtype of y
   bool relu = false;
+  float* moments = nullptr;  // = (conv2d_moment_parts,K,3), those of y as it is stored: BatchNormParts
 };
+
+/// In how many parts conv2d_forward with these operands can give the moments of its results; 0 where it
+/// cannot.
+int conv2d_moment_parts(const Cpu&, const Conv2dShape&, ConstView x, ConstView w, ConstView y);
+int conv2d_moment_parts(const Cuda&, const Conv2dShape&, ConstView x, ConstView w, ConstView y);
+int conv2d_moment_parts(const Emulated&, const Conv2dShape&, ConstView x, ConstView w, ConstView y);
 
 /// y[n,p,q,k] = Σ_{r,s,c} x[n, p·stride + r − padding, q·stride + s − padding, c] · w[k,r,s,c], then
 /// the epilogue. x, w and y have one dtype (f32 or bf16); y = ; no aliasing. `prepared`, if given, is what

@@ -107,7 +107,8 @@ void batchnorm_statistics(const Cpu& backend,
                           float* mean,
                           float* inv_std,
                           float* running_mean,
-                          float* running_var) {
+                          float* running_var,
+                          BatchNormParts) {
   const RowChunks chunks(s);
   const Partials partials = partial_sums(backend, chunks, x);
   parallel_ranges(s.C, kChannelGrain, [&](std::int64_t begin, std::int64_t end) {
@@ -117,7 +118,7 @@ void batchnorm_statistics(const Cpu& backend,
   });
 }
 
-void batchnorm_moments(const Cpu& backend, BatchNormShape s, ConstView x, float* moments) {
+void batchnorm_moments(const Cpu& backend, BatchNormShape s, ConstView x, float* moments, BatchNormParts) {
   const RowChunks chunks(s);
   const Partials partials = partial_sums(backend, chunks, x);
   for (int c = 0; c < s.C; ++c) {

@@ -160,6 +160,10 @@ void conv2d_forward(const Cpu& backend,
   convolve(backend, key, x, w, epilogue, y);
 }
 
+int conv2d_moment_parts(const Cpu&, const Conv2dShape&, ConstView, ConstView, ConstView) {
+  return 0;
+}
+
 std::size_t conv2d_prepared_bytes(const Cpu&, const Conv2dShape& s, DType dtype) {
   return winograd_computes(s, dtype) ? winograd_prepared_bytes(s, dtype) : 0;
 }

@@ -14,28 +14,13 @@
 #include "kernels/cuda/batchnorm.cuh"
 #include "kernels/cuda/channels.cuh"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/moments.cuh"
 #include "kernels/cuda/pack.cuh"
 
 namespace clx::kernels {
 namespace {
 
-/// Count, mean and Σ(x − mean)² of a set; `+=` merges two sets without cancellation.
-/// Source: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances",
-/// 1979, eq. 2.1.
-struct Moments {
-  float n, mean, m2;
-  __device__ Moments& operator+=(const Moments& other) {
-    if (other.n == 0) return *this;
-    const float total = n + other.n, delta = other.mean - mean, share = other.n / total;
-    mean += delta * share;
-    m2 += other.m2 + delta * delta * (n * share);
-    n = total;
-    return *this;
-  }
-};
-
-// A thread sums differences from its own first value: that value is one of the set, so the cancellation in
-// q − s²/n costs at most n roundings of Σ(x − mean)², whatever the mean is.
+// A thread sums differences from its own first value.
 template <class T, int V>
 __global__ void __launch_bounds__(kChannelThreads)
     statistics_kernel(BatchNormShape shape, const T* __restrict__ x, Moments* __restrict__ partial) {
@@ -61,10 +46,8 @@ __global__ void __launch_bounds__(kChannelThreads)
       }
     }
 #pragma unroll
-    for (int v = 0; v < V; ++v) {
-      const float mean = s[v] / n, m2 = q[v] - s[v] * mean;
-      moments[v] = {static_cast<float>(n), shift[v] + mean, m2 < 0 ? 0 : m2};
-    }
+    for (int v = 0; v < V; ++v)
+      moments[v] = moments_of(n, shift[v], s[v], q[v]);
   }
   fold_rows(moments);
   if (threadIdx.y == 0 && c < shape.C) {
@@ -72,6 +55,18 @@ __global__ void __launch_bounds__(kChannelThreads)
     for (int v = 0; v < V; ++v)
       partial[std::size_t(blockIdx.y) * shape.C + c + v] = moments[v];
   }
+}
+
+// Blocks of rows of parts, where there are more than the last stage should read.
+__global__ void __launch_bounds__(kChannelThreads)
+    fold_parts_kernel(int parts, int C, const Moments* __restrict__ part, Moments* __restrict__ partial) {
+  const int c = first_channel<1>();
+  Moments total[1] = {};
+  if (c < C)
+    for (std::int64_t i = first_row(); i < parts; i += row_stride())
+      total[0] += part[std::size_t(i) * C + c];
+  fold_rows(total);
+  if (threadIdx.y == 0 && c < C) partial[std::size_t(blockIdx.y) * C + c] = total[0];
 }
 
 /// M: the number of positions that `total` is of.
@@ -216,7 +211,19 @@ struct PartialMoments {
   const Moments* data;
 };
 
-PartialMoments partial_moments(const Gpu& b, BatchNormShape shape, ConstView x) {
+PartialMoments partial_moments(const Gpu& b, BatchNormShape shape, const BatchNormParts& parts) {
+  const auto* given = reinterpret_cast<const Moments*>(parts.moments);
+  constexpr int kDepth = 32;
+  const ChannelGrid tiles = channel_grid(parts.count, shape.C, 1, kDepth);
+  const int blocks = static_cast<int>(tiles.grid.y);
+  if (blocks == 1) return {parts.count, given};
+  auto* partial = static_cast<Moments*>(b.workspace(sizeof(Moments) * blocks * shape.C));
+  launch(fold_parts_kernel, tiles.grid, tiles.block, 0, b, parts.count, shape.C, given, partial);
+  return {blocks, partial};
+}
+
+PartialMoments partial_moments(const Gpu& b, BatchNormShape shape, ConstView x, const BatchNormParts& parts) {
+  if (parts.count > 0) return partial_moments(b, shape, parts);
   PartialMoments result{};
   with_float_type(x.dtype, [&](auto zero) {
     using T = decltype(zero);
@@ -246,15 +253,17 @@ void batchnorm_statistics(const Gpu& b,
                           float* mean,
                           float* inv_std,
                           float* running_mean,
-                          float* running_var) {
-  const PartialMoments partial = partial_moments(b, shape, x);
+                          float* running_var,
+                          BatchNormParts parts) {
+  const PartialMoments partial = partial_moments(b, shape, x, parts);
   const ChannelGrid finish = finish_grid(shape.C);
   launch(finish_statistics_kernel, finish.grid, finish.block, 0, b, shape, partial.blocks, partial.data, eps,
          momentum, mean, inv_std, running_mean, running_var);
 }
 
-void batchnorm_moments(const Gpu& b, BatchNormShape shape, ConstView x, float* moments) {
-  const PartialMoments partial = partial_moments(b, shape, x);
+void batchnorm_moments(
+    const Gpu& b, BatchNormShape shape, ConstView x, float* moments, BatchNormParts parts) {
+  const PartialMoments partial = partial_moments(b, shape, x, parts);
   const ChannelGrid finish = finish_grid(shape.C);
   launch(finish_moments_kernel, finish.grid, finish.block, 0, b, shape.C, partial.blocks, partial.data,
          moments);

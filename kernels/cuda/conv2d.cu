@@ -106,6 +106,12 @@ void conv2d_forward(const Gpu& gpu,
   });
 }
 
+int conv2d_moment_parts(const Gpu& gpu, const Conv2dShape& s, ConstView x, ConstView w, ConstView y) {
+  const bool wgmma = s.algorithm != Conv2dAlgorithm::cudnn && x.dtype == DType::bf16 &&
+                     takes_wgmma(gpu, s, {x.data, w.data, y.data});
+  return wgmma ? conv2d_moment_parts_wgmma(gpu, s) : 0;
+}
+
 // The kernels read filters as they are.
 std::size_t conv2d_prepared_bytes(const Gpu&, const Conv2dShape&, DType) {
   return 0;

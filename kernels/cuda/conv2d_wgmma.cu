@@ -15,6 +15,7 @@
 #include "kernels/cuda/conv2d_operands.cuh"
 #include "kernels/cuda/divisor.cuh"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/moments.cuh"
 #include "kernels/cuda/sum_runs.cuh"
 #include "kernels/cuda/tile_operand.cuh"
 #include "kernels/cuda/tile_wgmma.cuh"
@@ -139,15 +140,59 @@ struct ImageProduct {
   PatchBoxes a;
   ptx::TensorMap filters;
   StorePixels store;
+  Moments* moments;  // of each box's results, (boxes, channels); or null
   int n_tiles;
   int first_column = 0, columns_r = 0, columns_s = 0;  // for dx: of the first tap, and to the next in r and s
+};
+
+/// The moments of a tile's results by channel, which its 256 threads have put into shared memory as pairs of
+/// neighbours: a thread sums a part of the rows of two channels, then one thread per channel merges the
+/// parts.
+template <class Tile>
+struct TileMoments {
+  static constexpr int kPairs = Tile::BN / 2, kPitch = kPairs + 4;  // + 4: rows apart by 4 banks
+  static constexpr int kParts = Tile::kConsumers / kPairs, kRows = Tile::BM / kParts;
+  static_assert((Tile::BM * kPitch + kParts * Tile::BN * 3) * 4 <= Tile::kBytes);
+
+  std::uint32_t* pairs;  // (BM, kPitch)
+
+  __device__ explicit TileMoments(unsigned char* shared) : pairs(reinterpret_cast<std::uint32_t*>(shared)) {}
+  __device__ __forceinline__ void put(int row, int column, std::uint32_t pair) const {
+    pairs[row * kPitch + column / 2] = pair;
+  }
+  /// `contains(row)`: whether it is one of the image.
+  template <class Contains>
+  __device__ __forceinline__ void fold(int t, const Contains& contains, Moments* to) const {
+    auto* const parts = reinterpret_cast<Moments*>(pairs + Tile::BM * kPitch);  // (kParts, BN)
+    ptx::named_barrier_sync(1, Tile::kConsumers);                               // all pairs are there
+    const int column = t % kPairs, part = t / kPairs;
+    float2 shift = make_float2(0, 0), s = shift, q = shift;
+    int n = 0;
+    for (int row = part * kRows; row < (part + 1) * kRows; ++row) {
+      if (!contains(row)) continue;
+      const float2 value = ptx::unpack_bf16(pairs[row * kPitch + column]);
+      if (n++ == 0) shift = value;
+      const float x = value.x - shift.x, y = value.y - shift.y;
+      s.x += x, s.y += y;
+      q.x += x * x, q.y += y * y;
+    }
+    const Moments none = {0, 0, 0};
+    parts[part * Tile::BN + 2 * column] = n > 0 ? moments_of(n, shift.x, s.x, q.x) : none;
+    parts[part * Tile::BN + 2 * column + 1] = n > 0 ? moments_of(n, shift.y, s.y, q.y) : none;
+    ptx::named_barrier_sync(1, Tile::kConsumers);  // all parts are there
+    if (t >= Tile::BN) return;
+    Moments total = parts[t];
+    for (int i = 1; i < kParts; ++i)
+      total += parts[i * Tile::BN + t];
+    to[t] = total;
+  }
 };
 
 template <class Tile, bool kForward>
 __global__ void __launch_bounds__(Tile::kThreads, 2)
     image_wgmma_kernel(const __grid_constant__ ImageProduct product) {
-  const int n0 = blockIdx.x % product.n_tiles * Tile::BN;
-  const Pixel corner = product.a.boxes.corner(blockIdx.x / product.n_tiles);
+  const int n0 = blockIdx.x % product.n_tiles * Tile::BN, box = blockIdx.x / product.n_tiles;
+  const Pixel corner = product.a.boxes.corner(box);
   const auto load = [&](int step, unsigned char* slabs, std::uint64_t* barrier) {
     const auto tap = product.a.tap(step);
     product.a.load(slabs, corner, tap, barrier);
@@ -160,8 +205,11 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
         ptx::tma_load_2d(b + slab * Tile::kSlab, product.filters, column + n0 + slab * 64, tap.c, barrier);
     }
   };
-  const auto store = [&](int warpgroup, const float(&sum)[Tile::BN / 2]) {
+  const auto store = [&](int warpgroup, const float(&sum)[Tile::BN / 2], unsigned char* shared) {
     const int lane = threadIdx.x % 32, row = warpgroup * 64 + threadIdx.x / 32 % 4 * 16 + lane / 4;
+    const TileMoments<Tile> moments(shared);
+    if (kForward && product.moments != nullptr)
+      ptx::named_barrier_sync(1, Tile::kConsumers);  // all stages are read: their memory is free
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const Boxes& boxes = product.a.boxes;
@@ -175,6 +223,10 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
         const int c = n0 + j * 8 + lane % 4 * 2, i = j * 4 + half * 2;
         const std::uint32_t left = product.store.pair(offset + c, c, sum[i], sum[i + 1]);
         const std::uint32_t right = product.store.pair(offset + c + 8, c + 8, sum[i + 4], sum[i + 5]);
+        if (kForward && product.moments != nullptr) {
+          moments.put(row + half * 8, c - n0, left);
+          moments.put(row + half * 8, c - n0 + 8, right);
+        }
         const bool odd = lane % 2 != 0;
         const std::uint32_t other = __shfl_xor_sync(0xffffffffu, odd ? left : right, 1);
         const int first = n0 + j * 8 + (odd ? 8 : 0) + lane % 4 / 2 * 4;
@@ -183,6 +235,10 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
               odd ? make_uint2(other, right) : make_uint2(left, other);
       }
     }
+    if (kForward && product.moments != nullptr)
+      moments.fold(
+          threadIdx.x, [&](int r) { return product.a.boxes.contain(product.a.boxes.at(corner, r)); },
+          product.moments + std::int64_t(box) * product.store.C + n0);
   };
   multiply_tile_wgmma<Tile, true, kForward>(product.a.count, load, store);
 }
@@ -210,7 +266,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
       ptx::tma_load_4d(slabs + (2 + slab) * Tile::kSlab, product.dy, n0 + slab * 64, corner.w, corner.h,
                        corner.n, barrier);
   };
-  const auto store = [&](int warpgroup, const float(&sum)[Tile::BN / 2]) {
+  const auto store = [&](int warpgroup, const float(&sum)[Tile::BN / 2], unsigned char*) {
     if (block0 + warpgroup >= a.count) return;
     const int lane = threadIdx.x % 32, columns = a.count * 64;
     const int column = (block0 + warpgroup) * 64 + threadIdx.x / 32 % 4 * 16 + lane / 4;
@@ -246,6 +302,11 @@ bool takes_wgmma(const Gpu& gpu, const Conv2dShape& s, std::initializer_list<con
          std::all_of(memory.begin(), memory.end(), [](const void* p) { return is_aligned(p, 16); });
 }
 
+int conv2d_moment_parts_wgmma(const Gpu&, const Conv2dShape& shape) {
+  const Conv2dShape s = without_borders(shape);
+  return Boxes(s.N, s.P(), s.Q(), WgmmaTile<64>::BM).count;
+}
+
 void conv2d_forward_wgmma(const Gpu& gpu,
                           const Conv2dShape& shape,
                           ConstView x,
@@ -267,6 +328,7 @@ void conv2d_forward_wgmma(const Gpu& gpu,
                                             .bias = epilogue.bias,
                                             .residual = epilogue.residual.as<bf16>(),
                                             .relu = epilogue.relu},
+                                  .moments = reinterpret_cast<Moments*>(epilogue.moments),
                                   .n_tiles = s.K / Tile::BN};
     launch(image_wgmma_kernel<Tile, true>, dim3(unsigned(product.a.boxes.count) * product.n_tiles),
            Tile::kThreads, Tile::kBytes, gpu, product);
@@ -294,6 +356,7 @@ void conv2d_backward_data_wgmma(
                     .step = step,
                     .h0 = phase.store.h0,
                     .w0 = phase.store.w0},
+          .moments = nullptr,
           .n_tiles = s.C / Tile::BN,
           .first_column = (phase.b.r0 * s.S + phase.b.s0) * s.C,
           .columns_r = step * s.S * s.C,

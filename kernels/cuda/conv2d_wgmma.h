@@ -15,6 +15,7 @@ namespace clx::kernels {
 bool takes_wgmma(const Gpu&, const Conv2dShape&, std::initializer_list<const void*> memory);
 
 /// Contracts as in conv2d.h.
+int conv2d_moment_parts_wgmma(const Gpu&, const Conv2dShape&);
 void conv2d_forward_wgmma(
     const Gpu&, const Conv2dShape&, ConstView x, ConstView w, const Conv2dEpilogue&, View y);
 void conv2d_backward_data_wgmma(const Gpu&, const Conv2dShape&, ConstView dy, ConstView w, View dx);

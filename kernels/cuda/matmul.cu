@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(HopperTile::kThreads, 2)
       a.load(slabs + i * HopperTile::kSlab, m0 + i * 64, step * 64, barrier);
     b.load(slabs + 2 * HopperTile::kSlab, n0, step * 64, barrier);
   };
-  const auto store_sums = [&](int warpgroup, const float(&sum)[HopperTile::BN / 2]) {
+  const auto store_sums = [&](int warpgroup, const float(&sum)[HopperTile::BN / 2], unsigned char*) {
     const int lane = threadIdx.x % 32, m = m0 + warpgroup * 64 + threadIdx.x / 32 % 4 * 16 + lane / 4;
 #pragma unroll
     for (int i = 0; i < HopperTile::BN / 2; i += 2)

@@ -51,8 +51,9 @@ struct Turn {
 };
 
 /// Sums one tile over `steps` stages. `load(step, slabs, barrier)` starts the TMA loads of all slabs of one
-/// stage, for one thread; `store(warpgroup, sum)` is called by the 256 threads that multiply, with the
-/// results of ptx::wgmma_m64k16_bf16. Needs Tile::kBytes of dynamic shared memory.
+/// stage, for one thread; `store(warpgroup, sum, shared)` is called by the 256 threads that multiply, with
+/// the results of ptx::wgmma_m64k16_bf16; once all of them have called it, the shared memory is theirs. Needs
+/// Tile::kBytes of dynamic shared memory.
 template <class Tile, bool kAlongKA, bool kAlongKB, class Load, class Store>
 __device__ __forceinline__ void multiply_tile_wgmma(int steps, const Load& load, const Store& store) {
   constexpr int kStages = Tile::kStages;
@@ -102,7 +103,7 @@ __device__ __forceinline__ void multiply_tile_wgmma(int steps, const Load& load,
   }
   ptx::wgmma_wait<0>();
   ptx::wgmma_pin(sum);
-  store(warpgroup, sum);
+  store(warpgroup, sum, shared);
 }
 
 }  // namespace

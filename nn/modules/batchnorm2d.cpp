@@ -16,11 +16,15 @@ BatchNorm2d::BatchNorm2d(Initializer& initializer, int channels, float gamma)
   bias_.require_grad();
 }
 
-Tensor BatchNorm2d::apply(const Tensor& x, bool relu, const Tensor& residual) {
+Tensor BatchNorm2d::apply(const Tensor& x, bool relu, const Tensor& residual, const Tensor& moments) {
   if (training())
     each_time([count = num_batches_tracked_]() mutable { ++*count.mutable_data<std::int64_t>(); });
   return batchnorm(x, weight_, bias_, running_mean_, running_var_,
-                   {.training = training(), .relu = relu, .residual = residual, .across = synchronised()});
+                   {.training = training(),
+                    .relu = relu,
+                    .residual = residual,
+                    .moments = moments,
+                    .across = synchronised()});
 }
 
 void BatchNorm2d::each_tensor(const EntryVisitor& visitor) {

@@ -12,9 +12,10 @@ class BatchNorm2d final : public Module {
   /// gamma is what the scale starts with: 1, or 0 where a residual branch is to start as nothing.
   BatchNorm2d(Initializer& initializer, int channels, float gamma = 1);
 
-  Tensor forward(const Tensor& x) override { return apply(x, false, {}); }
-  /// relu(batchnorm(x) + residual) in one pass; `residual` may be undefined.
-  Tensor with_relu(const Tensor& x, const Tensor& residual = {}) { return apply(x, true, residual); }
+  Tensor forward(const Tensor& x) override { return apply(x, false, {}, {}); }
+  /// relu?(batchnorm(x) + residual) in one pass; `residual` and `moments` (BatchNormOptions) may be
+  /// undefined.
+  Tensor apply(const Tensor& x, bool relu, const Tensor& residual, const Tensor& moments);
 
   const Tensor& gamma() const { return weight_; }
   const Tensor& beta() const { return bias_; }
@@ -22,7 +23,6 @@ class BatchNorm2d final : public Module {
   const Tensor& running_var() const { return running_var_; }
 
  private:
-  Tensor apply(const Tensor& x, bool relu, const Tensor& residual);
   void each_tensor(const EntryVisitor& visitor) override;
 
   Tensor weight_, bias_;

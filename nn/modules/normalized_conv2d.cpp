@@ -24,8 +24,11 @@ void NormalizedConv2d::refresh(Folded& folded) const {
 Tensor NormalizedConv2d::apply(const Tensor& x, bool relu, const Tensor& residual) {
   if (batchnorm_.training()) folded_ = {};
   if (grad_enabled() || batchnorm_.training()) {
-    const Tensor y = conv_(x);
-    return relu ? batchnorm_.with_relu(y, residual) : batchnorm_(y);
+    Tensor moments;
+    Conv2dOptions options = conv_.options();
+    if (batchnorm_.training()) options.moments = &moments;
+    const Tensor y = conv2d(x, conv_.weight(), options);
+    return batchnorm_.apply(y, relu, residual, moments);
   }
   refresh(folded_);
   Conv2dOptions options = conv_.options();

@@ -11,6 +11,11 @@
 namespace clx {
 namespace {
 
+kernels::BatchNormParts parts_of(const BatchNormOptions& options) {
+  if (!options.moments.defined()) return {};
+  return {static_cast<int>(options.moments.dim(0)), options.moments.data()};
+}
+
 // Statistics of the batches of all processes together.
 void global_statistics(const Tensor& x,
                        kernels::BatchNormShape s,
@@ -24,7 +29,7 @@ void global_statistics(const Tensor& x,
     const std::size_t bytes = 2 * sizeof(float) * static_cast<std::size_t>(s.C);
     auto* mine = static_cast<float*>(backend.workspace(bytes));
     auto* all = static_cast<float*>(backend.workspace(bytes * static_cast<std::size_t>(group.size())));
-    kernels::batchnorm_moments(backend, s, x.view(), mine);
+    kernels::batchnorm_moments(backend, s, x.view(), mine, parts_of(options));
     kernels::all_gather(backend, group, bytes, mine, all);
     kernels::batchnorm_merge(backend, s, group.size(), all, options.eps, options.momentum,
                              mean.mutable_data(), inv_std.mutable_data(), running_mean.mutable_data(),
@@ -64,6 +69,10 @@ Tensor batchnorm(const Tensor& x,
   require("batchnorm", "running_var", running_var, DType::f32, channels, device);
   const Tensor& residual = options.residual;
   if (residual.defined()) require("batchnorm", "residual", residual, x.dtype(), x.shape(), device);
+  if (const Tensor& moments = options.moments; moments.defined()) {
+    require_rank("batchnorm", "moments (parts,C,3)", moments, 3);
+    require("batchnorm", "moments", moments, DType::f32, {moments.dim(0), x.dim(-1), 3}, device);
+  }
   const kernels::BatchNormShape s{x.size() / x.dim(-1), static_cast<int>(x.dim(-1))};
   const bool training = options.training, relu = options.relu;
   Communicator* const across =
@@ -80,7 +89,7 @@ Tensor batchnorm(const Tensor& x,
     if (training && !across)
       kernels::batchnorm_statistics(backend, s, x.view(), options.eps, options.momentum, mean.mutable_data(),
                                     inv_std.mutable_data(), running_mean.mutable_data(),
-                                    running_var.mutable_data());
+                                    running_var.mutable_data(), parts_of(options));
     if (!training)
       kernels::batchnorm_inv_std(backend, s.C, running_var.data(), options.eps, inv_std.mutable_data());
     return kernels::batchnorm_saved_bytes(backend, s, relu);

@@ -13,6 +13,9 @@ struct BatchNormOptions {
   float eps = 1e-5f;
   bool relu = false;
   Tensor residual{};  // like x, added before the ReLU
+  // In training: (parts,C,3) f32, the moments of x's channels in parts, of Conv2dOptions::moments; x need not
+  // be read for them then. May be undefined.
+  Tensor moments{};
   // In training: the batch is that of all these processes together, each of which holds equally many
   // positions. It must live until backward, which all call. Null: this process's own batch.
   Communicator* across = nullptr;

@@ -89,8 +89,15 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dOptions& options) {
   Tensor y({s.N, s.P(), s.Q(), s.K}, x.device(), x.dtype());
   check_epilogue(options, x, w, y.shape());
   const Tensor filters = rounded(w, x.dtype());
-  const kernels::Conv2dEpilogue epilogue{options.bias.defined() ? options.bias.data() : nullptr,
-                                         options.residual.view(), options.relu};
+  kernels::Conv2dEpilogue epilogue{options.bias.defined() ? options.bias.data() : nullptr,
+                                   options.residual.view(), options.relu};
+  if (options.moments) {
+    const int parts = on(x.device(), [&](const auto& backend) {
+      return kernels::conv2d_moment_parts(backend, s, x.view(), filters.view(), y.view());
+    });
+    *options.moments = parts > 0 ? Tensor({parts, s.K, 3}, x.device()) : Tensor();
+    if (parts > 0) epilogue.moments = options.moments->mutable_data();
+  }
   on(x.device(), [&](const auto& backend) {
     kernels::conv2d_forward(backend, s, math, x.view(), filters.view(), epilogue, y.mutable_view(),
                             options.prepared.view().data);

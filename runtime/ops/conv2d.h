@@ -16,6 +16,9 @@ struct Conv2dOptions {
   Tensor residual{};  // like y
   bool relu = false;
   Tensor prepared{};  // what conv2d_prepare made of w, if anything
+  // Set to what BatchNormOptions::moments takes where the convolution gives it on its way (bf16 on H100 and
+  // H200 from 64 channels on), else made undefined.
+  Tensor* moments = nullptr;
 };
 
 /// 2-D cross-correlation.

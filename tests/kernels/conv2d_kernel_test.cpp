@@ -1,10 +1,12 @@
 // The convolutions' CUDA kernels, executed by the emulator, against integer loops.
 #include <algorithm>
+#include <cmath>
 #include <gtest/gtest.h>
 #include <random>
 #include <sstream>
 #include <string>
 
+#include "kernels/batchnorm.h"
 #include "kernels/conv2d.h"
 #include "kernels/cuda/conv2d_wgmma.h"
 #include "kernels/cuda/emulator/config.h"
@@ -279,6 +281,38 @@ TEST_F(Conv2dWgmma, AddsBiasAndResidualBeforeReLU) {
   for (int parts = 0; parts < 8; ++parts)
     expect_forward({1, 5, 7, 64, 64, 1, 1, 1, 0}, kBf16,
                    {(parts & 1) != 0, (parts & 2) != 0, (parts & 4) != 0});
+}
+
+// Against double sums over the results as they are stored.
+TEST_F(Conv2dWgmma, GivesTheMomentsOfItsResults) {
+  for (const Conv2dShape& s : {Conv2dShape{1, 8, 16, 64, 64, 3, 3, 1, 1},  // one full tile
+                               {3, 5, 9, 64, 128, 3, 3, 1, 1},             // tiles that stick out
+                               {9, 4, 4, 64, 192, 1, 1, 1, 0},
+                               {2, 11, 10, 64, 64, 3, 3, 2, 1},
+                               {20, 16, 17, 64, 64, 1, 1, 1, 0}}) {
+    const EmulatedArray X(thirds(x_size(s)), DType::bf16), W(thirds(w_size(s)), DType::bf16);
+    const EmulatedArray Y(y_size(s), DType::bf16);
+    const int parts = kernels::conv2d_moment_parts(device_(), s, X.view(), W.view(), Y.view());
+    ASSERT_GT(parts, 0);
+    const EmulatedArray Parts(std::int64_t(parts) * s.K * 3, DType::f32);
+    Conv2dEpilogue e;
+    e.moments = Parts.floats();
+    kernels::conv2d_forward(device_(), s, Math::f32, X.view(), W.view(), e, Y.view());
+    const std::int64_t M = y_size(s) / s.K;
+    const EmulatedArray Moments(2 * s.K, DType::f32);
+    kernels::batchnorm_moments(device_(), {M, s.K}, Y.view(), Moments.floats(), {parts, Parts.floats()});
+    const std::vector<float> y = Y.values(), moments = Moments.values();
+    for (int k = 0; k < s.K; ++k) {
+      double mean = 0, m2 = 0;
+      for (std::int64_t m = 0; m < M; ++m)
+        mean += y[std::size_t(m * s.K + k)] / double(M);
+      for (std::int64_t m = 0; m < M; ++m)
+        m2 += std::pow(y[std::size_t(m * s.K + k)] - mean, 2);
+      const double deviation = std::sqrt(m2 / double(M));
+      EXPECT_NEAR(moments[std::size_t(k)], mean, 1e-5 * deviation) << describe(s, kBf16) << " channel " << k;
+      EXPECT_NEAR(moments[std::size_t(s.K + k)], m2, 1e-4 * m2) << describe(s, kBf16) << " channel " << k;
+    }
+  }
 }
 
 TEST_F(Conv2dWgmma, DataGradientMatchesIntegerLoops) {

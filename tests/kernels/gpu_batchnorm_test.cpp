@@ -162,6 +162,41 @@ TEST(GpuBatchNormDetails, StatisticsAreAccurateWhenTheMeanIsLargeOrTheFirstValue
   expect_near(inv_std, inv, 2e-6, 0, "inv_std");
 }
 
+// Moments that a convolution left: of tiles of a few rows, the last ones smaller, some empty.
+TEST(GpuBatchNormDetails, GivenPartsReplaceTheReading) {
+  EmulatedKernels gpu;
+  for (const int parts : {1, 3, 64, 256, 700}) {
+    const int C = 40;
+    const BatchNormShape s{parts + 7, C};
+    const HostArray x = normal_array(s.M * C, 1, DType::f32, 3, 2);
+    HostArray moments(std::int64_t(parts) * C * 3, DType::f32);
+    for (std::int64_t part = 0, row = 0; part < parts; ++part) {
+      const std::int64_t rows = part == 0 ? 7 + parts % 2 + 1 : part % 2 ? 0 : 2;
+      const std::int64_t end = part == parts - 1 ? s.M : std::min(s.M, row + rows);
+      for (int c = 0; c < C; ++c) {
+        double mean = 0, m2 = 0;
+        for (std::int64_t m = row; m < end; ++m)
+          mean += x[m * C + c] / double(end - row);
+        for (std::int64_t m = row; m < end; ++m)
+          m2 += std::pow(x[m * C + c] - mean, 2);
+        const double values[] = {double(end - row), mean, m2};
+        for (int i = 0; i < 3; ++i)
+          moments.set((part * C + c) * 3 + i, values[i]);
+      }
+      row = end;
+    }
+    std::vector<std::vector<float>> given(4, std::vector<float>(C, 1)), read = given;
+    kernels::batchnorm_statistics(gpu(), s, {nullptr, DType::f32}, kEps, kMomentum, given[0].data(),
+                                  given[1].data(), given[2].data(), given[3].data(),
+                                  {parts, moments.as<float>()});
+    kernels::batchnorm_statistics(gpu(), s, x.view(), kEps, kMomentum, read[0].data(), read[1].data(),
+                                  read[2].data(), read[3].data());
+    for (int k = 0; k < 4; ++k)
+      for (int c = 0; c < C; ++c)
+        ASSERT_NEAR(given[k][c], read[k][c], 4e-6 * std::abs(read[k][c]) + 1e-6) << parts << " parts";
+  }
+}
+
 // The rows of several processes: what they merge and what each takes from the sums of all.
 TEST(GpuBatchNormDetails, PartsMergeIntoTheStatisticsAndGradientsOfAll) {
   EmulatedKernels gpu;

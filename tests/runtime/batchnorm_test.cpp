@@ -1,5 +1,6 @@
 #include "runtime/ops/batchnorm.h"
 
+#include "runtime/ops/conv2d.h"
 #include "tests/check_op.h"
 #include "tests/devices.h"
 #include "tests/reference/batchnorm.h"
@@ -136,6 +137,26 @@ TEST_P(BatchNorm, StopsTheGradientWhereReluGivesZeroExactly) {
   const Tensor y = batchnorm(x.require_grad(), Tensor::full({3}, 1, device()), Tensor::zeros({3}, device()),
                              mean, var, {.relu = true});
   EXPECT_TRUE(all_close(to_array(grad(y, {x})[0]), Array({2, 3}), {}));
+}
+
+TEST_P(BatchNorm, TakesTheMomentsThatAConvolutionGave) {
+  const Tensor x = to_tensor(uniform({3, 7, 9, 64}, 1, -1, 2, DType::bf16), device(), DType::bf16);
+  const Tensor w = to_tensor(uniform({64, 3, 3, 64}, 2), device());
+  Tensor moments;
+  const Tensor y = conv2d(x, w, {.padding = 1, .moments = &moments});
+  EXPECT_EQ(bits(y), bits(conv2d(x, w, {.padding = 1})));
+  const bool on_cpu = device().kind == DeviceKind::cpu;
+  EXPECT_FALSE(on_cpu && moments.defined());
+  const Tensor gamma = to_tensor(uniform({64}, 3), device()), beta = to_tensor(uniform({64}, 4), device());
+  const auto run = [&](const Tensor& given) {
+    Tensor mean = Tensor::zeros({64}, device()), var = Tensor::full({64}, 1, device());
+    batchnorm(y, gamma, beta, mean, var, {.training = true, .moments = given});
+    return std::pair(to_array(mean), to_array(var));
+  };
+  const auto given = run(moments), read = run({});
+  EXPECT_TRUE(all_close(given.first, read.first, {1e-5, 1e-6}));
+  EXPECT_TRUE(all_close(given.second, read.second, {1e-5, 1e-6}));
+  EXPECT_THROW(run(Tensor::zeros({1, 63, 3}, device())), Error);
 }
 
 TEST_P(BatchNorm, RefusesWhatDoesNotFit) {
