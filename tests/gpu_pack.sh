@@ -16,6 +16,7 @@ cmake --build "$build" -j "${JOBS:-$(nproc)}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp -r "$build"/bin/. "$work"
+rm -rf "$work"/stand_in "$work"/test_*_gpu  # what has no need of a GPU
 mkdir -p "$work/lib"
 find "$work" -maxdepth 1 -type f -executable -exec strip --strip-debug {} +
 # Not those that belong to the C and C++ compilers of each system.

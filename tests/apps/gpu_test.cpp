@@ -1,7 +1,7 @@
 // The programs with --device cuda, linked with a stand-in for CUDA's runtime (tests/stand_in/gpu.h): the
 // host's code as it is on a GPU, the kernels as nvcc compiled them.
+#include <csignal>
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include "runtime/io/csv.h"
 #include "tests/apps/tiny_run.h"
@@ -12,7 +12,7 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-constexpr int kUsage = 2, kOutOfMemory = 5;
+constexpr int kUsage = 2, kOutOfMemory = 5, kStopped = 75;
 
 #ifdef CLX_CUDA
 
@@ -26,6 +26,10 @@ const Arguments kFast{"--precision", "bf16"};
 
 class Gpu : public ProgramTest {
  protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(tests::program_dir() / "stand_in"))
+      GTEST_SKIP() << "needs the programs with a stand-in for CUDA's runtime";
+  }
   static Finished on_gpu(const std::string& program,
                          const Arguments& arguments,
                          const Variables& variables = {}) {
@@ -121,14 +125,28 @@ TEST_F(Gpu, TwoProcessesOverNcclTrainLikeOne) {
 }
 
 TEST_F(Gpu, OutOfMemoryNamesWhatIsMissingAndLosesNothing) {
-  const Arguments options = kTiny + Arguments{"--output-dir", at("run"), "--device", "cuda"};
+  const Arguments run{"--output-dir", at("run"), "--device", "cuda", "--epochs", "3"};
+  RunningProgram first("stand_in/clx-train", kTiny + kFast + run);
+  ASSERT_TRUE(first.wait_for("epoch   1"));
+  first.send(SIGTERM);
+  ASSERT_EQ(first.finish().code, kStopped);
+  const auto saved = contents(root / "run/seed0/checkpoints");
   const Variables little{{"CLX_STAND_IN_MEMORY", "600000"}};
-  const Finished failed = on_gpu("clx-train", options, little);
+  const auto message = testing::ContainsRegex(
+      "error: out of memory of cuda:0: expected [0-9.]+ MiB more beside the [0-9.]+ MiB of other tensors, "
+      "got "
+      "[0-9.]+ MiB; a lower --batch-size or --image-size needs less");
+  const Finished failed = on_gpu("clx-train", {"--output-dir", at("run"), "--resume"}, little);
   EXPECT_EQ(failed.code, kOutOfMemory) << failed.err;
-  EXPECT_THAT(failed.err, testing::ContainsRegex("error: out of memory of cuda:0: expected [0-9.]+ MiB more "
-                                                 "beside the [0-9.]+ MiB of other tensors, got [0-9.]+ MiB; "
-                                                 "a lower --batch-size"));
-  EXPECT_EQ(on_gpu("clx-train", options + kFast + Arguments{"--overwrite"}).code, 0);
+  EXPECT_THAT(failed.err, message);
+  EXPECT_TRUE(contents(root / "run/seed0/checkpoints") == saved);
+  const Finished unscored =
+      on_gpu("clx-eval", {"--run", at("run"), "--device", "cuda", "--output-dir", at("scores")}, little);
+  EXPECT_EQ(unscored.code, kOutOfMemory) << unscored.err;
+  EXPECT_THAT(unscored.err, message);
+  EXPECT_THAT(names_in(root / "scores"), testing::IsEmpty());
+  EXPECT_THAT(must_on_gpu("clx-train", {"--output-dir", at("run"), "--resume"}).out,
+              HasSubstr("resumed after "));
 }
 
 TEST_F(Gpu, OneThatNothingWasCompiledForIsNamed) {

@@ -1,8 +1,11 @@
 // The functions of CUDA's runtime that the project calls, for GPUs made of the host. They refuse what CUDA
 // refuses, and what it allows but the project never means.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <sys/mman.h>
+#include <utility>
 
 #include "kernels/memory.h"
 #include "tests/stand_in/gpu.h"
@@ -60,6 +63,7 @@ bool page_locked(const void* p) {
 }
 
 void copy_from_host(Stream& stream, void* to, const void* from, std::size_t bytes) {
+  if (settings().log) return;
   if (Gpus::all().allocation_of(from) && !page_locked(from))
     refuse(cudaErrorInvalidValue, "a copy from the host out of memory of a device");
   if (page_locked(from)) return enqueue(stream, [=] { std::memcpy(to, from, bytes); });
@@ -71,7 +75,12 @@ void copy_from_host(Stream& stream, void* to, const void* from, std::size_t byte
 }
 
 void copy_to_host(Stream& stream, void* to, const void* from, std::size_t bytes) {
-  enqueue(stream, [=] { std::memcpy(to, from, bytes); });
+  enqueue(stream, [=] {
+    if (settings().log)
+      std::memset(to, 1, bytes);
+    else
+      std::memcpy(to, from, bytes);
+  });
   if (page_locked(to)) return;
   require_not_capturing(stream, "a copy to pageable memory");
   run_all(stream);
@@ -139,7 +148,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
         *value = settings().capability % 10;
         break;
       case cudaDevAttrMultiProcessorCount:
-        *value = 4;
+        *value = settings().log ? 132 : 4;  // of an H100; few where they are interpreted
         break;
       default:
         refuse(cudaErrorNotSupported, "an attribute that the stand-in does not know");
@@ -154,9 +163,14 @@ cudaError_t cudaMalloc(void** p, std::size_t bytes) {
     Gpus& gpus = Gpus::all();
     std::size_t& used = gpus.used[current_device()];
     if (bytes > settings().memory - used) throw cudaErrorMemoryAllocation;
-    *p = clx::kernels::allocate(Emulated{}, bytes);
+    if (settings().log)
+      *p = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    else
+      *p = clx::kernels::allocate(Emulated{}, bytes);
     used += bytes;
-    gpus.allocations[reinterpret_cast<std::uintptr_t>(*p)] = {bytes, current_device()};
+    gpus.most_used = std::max(gpus.most_used, used);
+    const auto begin = reinterpret_cast<std::uintptr_t>(*p);
+    gpus.allocations[begin] = {begin, bytes, current_device()};
   });
 }
 cudaError_t cudaFree(void* p) {
@@ -170,8 +184,11 @@ cudaError_t cudaFree(void* p) {
     for (Stream* stream : gpus.streams)  // it waits for all that may use the memory
       run_all(*stream);
     gpus.used[found->second.device] -= found->second.bytes;
+    if (settings().log)
+      ::munmap(p, found->second.bytes);
+    else
+      clx::kernels::release(Emulated{}, p);
     gpus.allocations.erase(found);
-    clx::kernels::release(Emulated{}, p);
   });
 }
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
@@ -185,7 +202,8 @@ cudaError_t cudaHostAlloc(void** p, std::size_t bytes, unsigned) {
     require_no_strict_capture("cudaHostAlloc");
     *p = std::malloc(bytes);
     if (!*p) throw cudaErrorMemoryAllocation;
-    Gpus::all().allocations[reinterpret_cast<std::uintptr_t>(*p)] = {bytes, -1};
+    const auto begin = reinterpret_cast<std::uintptr_t>(*p);
+    Gpus::all().allocations[begin] = {begin, bytes, -1};
   });
 }
 cudaError_t cudaFreeHost(void* p) {
@@ -211,6 +229,7 @@ cudaError_t cudaMemcpyAsync(
       case cudaMemcpyDeviceToHost:
         return copy_to_host(stream, to, from, bytes);
       case cudaMemcpyDeviceToDevice:
+        if (settings().log) return;
         return enqueue(stream, [=] { std::memmove(to, from, bytes); });
       default:
         refuse(cudaErrorNotSupported, "a copy of a kind that the stand-in does not know");
@@ -221,6 +240,7 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
   return call([&] {
     Stream& stream = stream_at(handle);
     require_device_memory(to, bytes, stream, "target of a memset");
+    if (settings().log) return;
     enqueue(stream, [=] { std::memset(to, value, bytes); });
   });
 }

@@ -21,6 +21,10 @@ const Settings& settings() {
     s.gpus = from_environment("CLX_STAND_IN_GPUS", s.gpus);
     s.capability = from_environment("CLX_STAND_IN_CAPABILITY", s.capability);
     s.memory = from_environment("CLX_STAND_IN_MEMORY", s.memory);
+    if (const char* const log = std::getenv("CLX_STAND_IN_LOG")) {
+      s.log = std::fopen(log, "w");
+      std::atexit([] { std::fprintf(settings().log, "most memory\t%zu\n", Gpus::all().most_used); });
+    }
     return s;
   }();
   return chosen;

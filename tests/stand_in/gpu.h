@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cuda_runtime.h>
 #include <deque>
 #include <functional>
@@ -17,10 +18,16 @@
 namespace clx::stand_in {
 
 /// From the environment: CLX_STAND_IN_GPUS (1), CLX_STAND_IN_CAPABILITY (90), CLX_STAND_IN_MEMORY (bytes of
-/// each, 8 GiB).
+/// each, 8 GiB), CLX_STAND_IN_LOG (a file).
+///
+/// With a log nothing is executed and what the host reads are bytes of 1, so that programs go through real
+/// sizes in seconds. A line for each launch, those of a graph once: kernel TAB blocks TAB threads of a block
+/// TAB bytes of shared memory TAB address:bytes of the allocations that its parameters point to; and at the
+/// end "most memory" TAB bytes.
 struct Settings {
   int gpus = 1, capability = 90;
   std::size_t memory = std::size_t{8} << 30;
+  std::FILE* log = nullptr;
 };
 const Settings& settings();
 
@@ -53,6 +60,7 @@ struct Gpus {
   cudaError_t failed = cudaSuccess;  // a kernel's fault stays
   std::vector<Stream*> streams;
   struct Allocation {
+    std::uintptr_t begin;
     std::size_t bytes;
     int device;  // -1 for page-locked memory of the host
   };
@@ -60,6 +68,7 @@ struct Gpus {
   std::map<const void*, std::string> kernels;      // mangled names by their functions of the host
   std::map<const void*, std::size_t> most_shared;  // dynamic shared memory allowed by cudaFuncSetAttribute
   std::map<int, std::size_t> used;                 // bytes per device
+  std::size_t most_used = 0;                       // of one
 
   static Gpus& all();
   const Allocation* allocation_of(const void* p) const;

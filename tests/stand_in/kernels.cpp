@@ -27,19 +27,23 @@ int target() {
   return settings().capability == 90 ? 90 : 80;
 }
 
-// A kernel of one device that is given memory of another, or of the host.
-void check_pointers(const std::string& kernel,
-                    void* const* arguments,
-                    const std::vector<std::size_t>& bytes) {
+// The allocations that the parameters point to; refuses those of another device, or the host's.
+std::map<std::uintptr_t, std::size_t> memory_behind(const std::string& kernel,
+                                                    void* const* arguments,
+                                                    const std::vector<std::size_t>& bytes) {
+  std::map<std::uintptr_t, std::size_t> found;
   for (std::size_t k = 0; k < bytes.size(); ++k)
     for (std::size_t at = 0; at + sizeof(void*) <= bytes[k]; at += sizeof(void*)) {
       const void* p = nullptr;
       std::memcpy(&p, static_cast<const char*>(arguments[k]) + at, sizeof p);
       const auto* memory = Gpus::all().allocation_of(p);
-      if (memory && memory->device != current_device())
+      if (!memory) continue;
+      if (memory->device != current_device())
         refuse(cudaErrorInvalidValue,
                kernel + ": parameter " + std::to_string(k) + " points to memory that is not its device's");
+      found[memory->begin] = memory->bytes;
     }
+  return found;
 }
 
 }  // namespace
@@ -57,7 +61,7 @@ Work kernel_launch(const void* function, const cudaLaunchConfig_t& config, void*
   } catch (const std::runtime_error& error) {
     refuse(cudaErrorInvalidValue, error.what());
   }
-  check_pointers(launch.kernel, arguments, launch.parameters);
+  const auto memory = memory_behind(launch.kernel, arguments, launch.parameters);
   // Dynamic memory begins at a multiple of its alignment, which is ours (CLX_DYNAMIC_SHARED).
   const std::size_t dynamic = config.dynamicSmemBytes,
                     all = dynamic ? (launch.static_shared + 1023) / 1024 * 1024 + dynamic
@@ -70,6 +74,18 @@ Work kernel_launch(const void* function, const cudaLaunchConfig_t& config, void*
     refuse(cudaErrorInvalidValue, launch.kernel + ": " + std::to_string(all) +
                                       " bytes of shared memory, and a block of this GPU has " +
                                       std::to_string(shared_limit()));
+  const dim3 grid = config.gridDim, block = config.blockDim;
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
+    refuse(cudaErrorInvalidConfiguration, launch.kernel + ": a grid of " + std::to_string(grid.x) + "×" +
+                                              std::to_string(grid.y) + "×" + std::to_string(grid.z));
+  if (settings().log) {
+    std::fprintf(settings().log, "%s\t%llu\t%u\t%zu\t", launch.kernel.c_str(),
+                 static_cast<unsigned long long>(grid.x) * grid.y * grid.z, block.x * block.y * block.z, all);
+    for (const auto& [begin, bytes] : memory)
+      std::fprintf(settings().log, " %zx:%zu", begin, bytes);
+    std::fputc('\n', settings().log);
+    return [] {};
+  }
   return launch.run;
 }
 
