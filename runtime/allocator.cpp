@@ -38,10 +38,11 @@ std::size_t size_class(std::size_t bytes) {
 }
 
 std::string readable(std::size_t bytes) {
-  const bool small = bytes < std::size_t{1} << 30;
+  const int power = bytes < std::size_t{1} << 20 ? 10 : bytes < std::size_t{1} << 30 ? 20 : 30;
+  const char* const unit = power == 10 ? " KiB" : power == 20 ? " MiB" : " GiB";
   std::ostringstream text;
-  text << std::fixed << std::setprecision(2) << static_cast<double>(bytes) / (small ? 1 << 20 : 1 << 30)
-       << (small ? " MiB" : " GiB");
+  text << std::fixed << std::setprecision(2)
+       << static_cast<double>(bytes) / static_cast<double>(std::size_t{1} << power) << unit;
   return text.str();
 }
 

@@ -133,9 +133,8 @@ TEST_F(Gpu, OutOfMemoryNamesWhatIsMissingAndLosesNothing) {
   const auto saved = contents(root / "run/seed0/checkpoints");
   const Variables little{{"CLX_STAND_IN_MEMORY", "600000"}};
   const auto message = testing::ContainsRegex(
-      "error: out of memory of cuda:0: expected [0-9.]+ MiB more beside the [0-9.]+ MiB of other tensors, "
-      "got "
-      "[0-9.]+ MiB; a lower --batch-size or --image-size needs less");
+      "error: out of memory of cuda:0: expected [0-9.]+ KiB more beside the [0-9.]+ KiB of other tensors, "
+      "got [0-9.]+ KiB; a lower --batch-size or --image-size needs less");
   const Finished failed = on_gpu("clx-train", {"--output-dir", at("run"), "--resume"}, little);
   EXPECT_EQ(failed.code, kOutOfMemory) << failed.err;
   EXPECT_THAT(failed.err, message);
