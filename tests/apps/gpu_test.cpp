@@ -113,6 +113,23 @@ TEST_F(Gpu, ASecondGpuHasTheBitsOfTheFirst) {
   EXPECT_TRUE(weights("first") == weights("second"));
 }
 
+// Those of all convolutions but the first, which has three channels, come with their results.
+TEST_F(Gpu, ATrainingStepReadsOneLayerForItsStatistics) {
+  on_gpu("clx-train",
+         kTiny + kFast +
+             Arguments{"--arch", "resnet18-cifar", "--width", "1", "--graph", "off", "--device", "cuda",
+                       "--output-dir", at("run")},
+         {{"CLX_STAND_IN_LOG", at("log")}});
+  int statistics = 0, updates = 0;
+  std::istringstream log(text_of(root / "log"));
+  for (std::string line; std::getline(log, line);) {
+    statistics += line.find("::statistics_kernel<") != std::string::npos;
+    updates += line.find("::sgd_kernel(") != std::string::npos;
+  }
+  EXPECT_EQ(updates, 2) << "steps";
+  EXPECT_EQ(statistics, updates);
+}
+
 // Each of two GPUs has half of every batch; batch normalisation is over the whole (--sync-bn).
 TEST_F(Gpu, TwoProcessesOverNcclTrainLikeOne) {
   const std::filesystem::path nccl = tests::program_dir() / "libclx_fake_nccl.so";

@@ -63,7 +63,6 @@ bool page_locked(const void* p) {
 }
 
 void copy_from_host(Stream& stream, void* to, const void* from, std::size_t bytes) {
-  if (settings().log) return;
   if (Gpus::all().allocation_of(from) && !page_locked(from))
     refuse(cudaErrorInvalidValue, "a copy from the host out of memory of a device");
   if (page_locked(from)) return enqueue(stream, [=] { std::memcpy(to, from, bytes); });
@@ -75,12 +74,8 @@ void copy_from_host(Stream& stream, void* to, const void* from, std::size_t byte
 }
 
 void copy_to_host(Stream& stream, void* to, const void* from, std::size_t bytes) {
-  enqueue(stream, [=] {
-    if (settings().log)
-      std::memset(to, 1, bytes);
-    else
-      std::memcpy(to, from, bytes);
-  });
+  enqueue(stream, [=] { std::memcpy(to, from, bytes); });
+  if (settings().log) std::memset(to, 1, bytes);
   if (page_locked(to)) return;
   require_not_capturing(stream, "a copy to pageable memory");
   run_all(stream);
@@ -229,7 +224,6 @@ cudaError_t cudaMemcpyAsync(
       case cudaMemcpyDeviceToHost:
         return copy_to_host(stream, to, from, bytes);
       case cudaMemcpyDeviceToDevice:
-        if (settings().log) return;
         return enqueue(stream, [=] { std::memmove(to, from, bytes); });
       default:
         refuse(cudaErrorNotSupported, "a copy of a kind that the stand-in does not know");
@@ -240,13 +234,11 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
   return call([&] {
     Stream& stream = stream_at(handle);
     require_device_memory(to, bytes, stream, "target of a memset");
-    if (settings().log) return;
     enqueue(stream, [=] { std::memset(to, value, bytes); });
   });
 }
 
-// ------------------------------------------------------------------------------------------ streams and
-// events
+// ------------------------------------------------------------------------------------------ streams, events
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* made, unsigned) {
   return call([&] {
     *made = new CUstream_st;

@@ -18,8 +18,8 @@ struct CompiledLaunch {
 };
 
 /// `entry` is the kernel's mangled name. `arguments` point to as many values as it has parameters, which are
-/// copied. Throws: std::runtime_error if the program has no such PTX for `target` (80 for sm_80), or it
-/// allows no such block.
+/// copied. Throws: std::runtime_error if the program has no such PTX for `target` (80 for sm_80), or neither
+/// it nor any device allows such a launch.
 CompiledLaunch compiled_launch(const std::string& entry,
                                int target,
                                const std::array<unsigned, 3>& grid,

@@ -182,6 +182,8 @@ void run_blocks(Grid& g, std::size_t index) {
   worker = nullptr;
 }
 
+}  // namespace
+
 void check_launch(const std::string& where, dim3 grid, dim3 block, std::size_t dynamic_bytes) {
   const std::uint64_t threads = std::uint64_t(block.x) * block.y * block.z;
   if (threads == 0 || threads > kMaxThreads || block.z > 64)
@@ -192,8 +194,6 @@ void check_launch(const std::string& where, dim3 grid, dim3 block, std::size_t d
   if (dynamic_bytes > kSharedLimit)
     fail("%s: %zu bytes of dynamic shared memory, more than %zu", where.c_str(), dynamic_bytes, kSharedLimit);
 }
-
-}  // namespace
 
 Config config() {
   const std::lock_guard lock(config_mutex);

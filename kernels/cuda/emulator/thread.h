@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <source_location>
 #include <stdexcept>
+#include <string>
 
 #include "kernels/cuda/emulator/vectors.h"
 
@@ -34,6 +35,9 @@ extern constinit thread_local ThreadContext* current;
 
 /// Ends the launch with KernelError. Inside a kernel the block is abandoned where it stands.
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
+/// Throws KernelError, which begins with `where`, for a grid or block that no device takes.
+void check_launch(const std::string& where, dim3 grid, dim3 block, std::size_t dynamic_bytes);
 
 /// Runs `body(context)` once per thread of the grid. Throws KernelError; one launch at a time.
 void run_grid(

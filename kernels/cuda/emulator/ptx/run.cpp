@@ -251,6 +251,7 @@ CompiledLaunch compiled_launch(const std::string& entry,
   Kernel& kernel = kernels.entry(entry, target);
   const Function& f = Kernels::function_of(kernel);
   check_block(f, block);
+  check_launch(kernel.name.name, grid, block, dynamic_bytes);
   CompiledLaunch made{kernel.name.name, {}, 0, {}};
   const auto parameters = std::make_shared<Parameters>(f);
   for (std::size_t k = 0; k < f.parameters.size(); ++k) {
