@@ -40,19 +40,24 @@ inline void store_rounded(std::int16_t* to, Vec v) {
 #endif
 }
 
-/// sum + a₀·b₀ + a₁·b₁ in each lane.
+/// sum + a₀·b₀ + a₁·b₁ in each lane, modulo 2³²: what was rounded from NaN may be any integers.
 inline VecInt add_products_of_pairs(VecInt sum, VecInt a, VecInt b) {
 #if defined(__AVX512VNNI__)
   return reinterpret_cast<VecInt>(_mm512_dpwssd_epi32(
       reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
-#elif defined(__AVX512BW__)
-  return sum + reinterpret_cast<VecInt>(
-                   _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
-#elif defined(__AVX2__) && !defined(__AVX512F__)
-  return sum + reinterpret_cast<VecInt>(
-                   _mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
 #else
-  return sum + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+  using Modular = std::uint32_t __attribute__((vector_size(sizeof(VecInt))));
+#if defined(__AVX512BW__)
+  const auto products = reinterpret_cast<Modular>(
+      _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+  const auto products = reinterpret_cast<Modular>(
+      _mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#else
+  const auto products = reinterpret_cast<Modular>((a << 16 >> 16) * (b << 16 >> 16)) +
+                        reinterpret_cast<Modular>((a >> 16) * (b >> 16));
+#endif
+  return reinterpret_cast<VecInt>(reinterpret_cast<Modular>(sum) + products);
 #endif
 }
 
