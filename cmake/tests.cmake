@@ -19,11 +19,13 @@ foreach(area kernels runtime nn xai apps)
   if(area STREQUAL "kernels")
     target_sources(test_kernels PRIVATE runtime/shape.cpp)  # of the reference's arrays
   else()
-    target_sources(test_${area} PRIVATE tests/memory_guards.cpp)
+    target_sources(test_${area} PRIVATE tests/arrays.cpp tests/check_op.cpp tests/memory_guards.cpp)
   endif()
   target_link_libraries(test_${area} PRIVATE ${uses_${area}} GTest::gmock GTest::gtest)
-  target_precompile_headers(test_${area} PRIVATE <gtest/gtest.h> <algorithm> <cmath> <map> <string> <vector>
-                            $<$<NOT:$<STREQUAL:${area},kernels>>:<nlohmann/json.hpp$<ANGLE-R>>)
+  # JSON takes longer to load than a test without it to compile.
+  target_precompile_headers(test_${area} PRIVATE <gtest/gtest.h> <algorithm> <cmath> <functional> <map> <memory>
+                            <random> <sstream> <string> <vector>
+                            $<$<STREQUAL:${area},apps>:<nlohmann/json.hpp$<ANGLE-R>>)
   target_compile_options(test_${area} PRIVATE -fpch-preprocess)  # so that ccache sees the precompiled header
   target_compile_options(test_${area} PRIVATE ${CLX_TEST_FLAGS})
   clx_warnings(test_${area})

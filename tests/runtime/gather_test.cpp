@@ -1,5 +1,6 @@
 #include "runtime/ops/gather.h"
 
+#include <random>
 #include <set>
 
 #include "tests/check_op.h"
