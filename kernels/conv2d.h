@@ -73,10 +73,14 @@ void conv2d_prepare(const Cpu&, const Conv2dShape&, ConstView w, void* prepared)
 void conv2d_prepare(const Cuda&, const Conv2dShape&, ConstView w, void* prepared);
 void conv2d_prepare(const Emulated&, const Conv2dShape&, ConstView w, void* prepared);
 
-/// dx = ∂L/∂x from dy (N,P,Q,K) and w. One dtype; dx = ; no aliasing.
-void conv2d_backward_data(const Cpu&, const Conv2dShape&, Math, ConstView dy, ConstView w, View dx);
-void conv2d_backward_data(const Cuda&, const Conv2dShape&, Math, ConstView dy, ConstView w, View dx);
-void conv2d_backward_data(const Emulated&, const Conv2dShape&, Math, ConstView dy, ConstView w, View dx);
+/// dx = ∂L/∂x from dy (N,P,Q,K) and w, + `others` if given: the gradients (N,H,W,C) that x has from its other
+/// uses. One dtype; dx = ; no aliasing. (bf16 is rounded once, but by oneDNN before and after it is added.)
+void conv2d_backward_data(
+    const Cpu&, const Conv2dShape&, Math, ConstView dy, ConstView w, View dx, ConstView others = {});
+void conv2d_backward_data(
+    const Cuda&, const Conv2dShape&, Math, ConstView dy, ConstView w, View dx, ConstView others = {});
+void conv2d_backward_data(
+    const Emulated&, const Conv2dShape&, Math, ConstView dy, ConstView w, View dx, ConstView others = {});
 
 /// dw = ∂L/∂w (K,R,S,C), f32 whatever the operands' dtype; dw = ; sums in a fixed order.
 void conv2d_backward_weight(const Cpu&, const Conv2dShape&, Math, ConstView x, ConstView dy, float* dw);

@@ -41,6 +41,11 @@ struct Walk {
     if (!fresh) at->second = add(at->second, gradient);  // gradients are immutable: never in place
   }
 
+  Tensor take(Node* node) {
+    auto taken = gradients.extract(node);
+    return taken ? std::move(taken.mapped()) : Tensor();
+  }
+
   // Runs the closures in order. `wants(node)` says whether a gradient must reach it.
   template <class Wants>
   void run(const std::vector<std::shared_ptr<Node>>& order, bool keep_graph, const Wants& wants) {
@@ -48,17 +53,18 @@ struct Walk {
     for (const auto& node : order) {
       const auto found = gradients.find(node.get());
       if (node->leaf || found == gradients.end()) continue;
-      Needs needs;
+      std::vector<bool> needed;
       for (const auto& input : node->inputs)
-        needs.push_back(input && wants(input.get()));
-      if (std::find(needs.begin(), needs.end(), true) != needs.end()) {
+        needed.push_back(input && wants(input.get()));
+      if (std::find(needed.begin(), needed.end(), true) != needed.end()) {
         CLX_CHECK(node->backward, "backward: the graph of ", node->op,
                   " was freed by an earlier backward; use keep_graph to differentiate it twice");
-        const std::vector<Tensor> dx = node->backward(found->second, needs);
+        const auto take_input = [&](std::size_t i) { return take(node->inputs[i].get()); };
+        const std::vector<Tensor> dx = node->backward(found->second, Needs(needed, take_input));
         CLX_CHECK(dx.size() == node->inputs.size(), node->op, ": expected ", node->inputs.size(),
                   " gradients, got ", dx.size());
         for (std::size_t i = 0; i < dx.size(); ++i)
-          if (needs[i] && dx[i].defined()) give(node->inputs[i].get(), dx[i]);
+          if (needed[i] && dx[i].defined()) give(node->inputs[i].get(), dx[i]);
       }
       if (!keep_graph) {
         node->backward = nullptr;

@@ -3,14 +3,30 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "runtime/tensor.h"
 
 namespace clx {
 
-/// Which inputs of a node want a gradient.
-using Needs = std::vector<bool>;
+/// What is wanted of a node's closure.
+class Needs {
+ public:
+  /// take(i) is the sum of what input i has got so far; from then on it has got nothing.
+  Needs(std::vector<bool> needed, std::function<Tensor(std::size_t)> take)
+      : needed_(std::move(needed)), take_(std::move(take)) {}
+
+  /// Whether input i wants a gradient.
+  bool operator[](std::size_t i) const { return needed_[i]; }
+  /// For closures that can add on the way: the gradient that input i has so far from its other uses, which
+  /// the closure has to add to the one it returns; undefined if there is none. Once for each input.
+  Tensor take(std::size_t i) const { return take_(i); }
+
+ private:
+  std::vector<bool> needed_;
+  std::function<Tensor(std::size_t)> take_;
+};
 
 /// Maps dy = ∂L/∂y to one gradient per input; undefined tensors stand where none is needed.
 using Backward = std::function<std::vector<Tensor>(const Tensor& dy, const Needs& needs)>;

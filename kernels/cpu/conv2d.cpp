@@ -98,7 +98,8 @@ char* at(void* data, std::int64_t elements, DType dtype) {
   return static_cast<char*>(data) + elements * static_cast<std::int64_t>(size_of(dtype));
 }
 
-// forward or backward_data: out = convolution of `in`, images apart.
+// forward or backward_data: out = convolution of `in`, images apart. oneDNN has an epilogue for the forward
+// alone; a residual of backward_data is added to a chunk while the caches hold it.
 void convolve(const Cpu& backend,
               const ConvolutionKey& key,
               ConstView in,
@@ -121,6 +122,11 @@ void convolve(const Cpu& backend,
                           at(out.data, n * out_image, out.dtype), epilogue.bias,
                           epilogue.residual ? at(epilogue.residual.data, n * out_image, out.dtype) : nullptr},
                          chunks.scratch());
+    if (forward || !epilogue.residual) return;
+    const View chunk_out = {at(out.data, n * out_image, out.dtype), out.dtype};
+    const std::int64_t images = std::min<std::int64_t>(chunks.first_image(chunk + 1), s.N) - n;
+    add(backend, images * out_image, chunk_out,
+        {at(epilogue.residual.data, n * out_image, out.dtype), out.dtype}, chunk_out);
   });
 }
 
@@ -172,20 +178,26 @@ void conv2d_prepare(const Cpu& backend, const Conv2dShape& s, ConstView w, void*
   if (winograd_computes(s, w.dtype)) winograd_prepare(backend, s, w, prepared);
 }
 
-void conv2d_backward_data(
-    const Cpu& backend, const Conv2dShape& s, Math math, ConstView dy, ConstView w, View dx) {
+void conv2d_backward_data(const Cpu& backend,
+                          const Conv2dShape& s,
+                          Math math,
+                          ConstView dy,
+                          ConstView w,
+                          View dx,
+                          ConstView others) {
   if (winograd_computes(s, dx.dtype)) {
-    winograd_backward_data(backend, s, dy, w, dx);
+    winograd_backward_data(backend, s, dy, w, dx, others);
     return;
   }
   if (by_way_of_f32(dx.dtype) || onednn_sums_wrong_products(s, dx.dtype, s.K)) {
     const View sum = f32_scratch(backend, x_size(s));
-    conv2d_backward_data(backend, s, math, in_f32(backend, y_size(s), dy), in_f32(backend, w_size(s), w),
-                         sum);
+    conv2d_backward_data(backend, s, math, in_f32(backend, y_size(s), dy), in_f32(backend, w_size(s), w), sum,
+                         others ? in_f32(backend, x_size(s), others) : ConstView{});
     convert(backend, x_size(s), sum, dx);
     return;
   }
-  convolve(backend, {ConvolutionKind::backward_data, s, dx.dtype}, dy, w, {}, dx);
+  convolve(backend, {ConvolutionKind::backward_data, s, dx.dtype}, dy, w,
+           {.bias = nullptr, .residual = others}, dx);
 }
 
 void conv2d_backward_weight(

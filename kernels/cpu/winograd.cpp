@@ -144,12 +144,13 @@ void winograd_forward(const Cpu& backend,
   });
 }
 
-void winograd_backward_data(const Cpu& backend, const Conv2dShape& s, ConstView dy, ConstView w, View dx) {
+void winograd_backward_data(
+    const Cpu& backend, const Conv2dShape& s, ConstView dy, ConstView w, View dx, ConstView others) {
   with_float_type(dx.dtype, [&](auto type) {
     using T = decltype(type);
     convolve(backend, {s.N, s.P(), s.Q(), s.K, s.H, s.W, kTaps - 1 - s.padding}, s.C, dy.as<T>(),
-             FiltersAtPoints<T>(s.K, s.C, false), filters_at_points(backend, s, false, w.as<T>()), {},
-             dx.as<T>());
+             FiltersAtPoints<T>(s.K, s.C, false), filters_at_points(backend, s, false, w.as<T>()),
+             {.bias = nullptr, .residual = others}, dx.as<T>());
   });
 }
 

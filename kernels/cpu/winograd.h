@@ -23,7 +23,8 @@ void winograd_forward(const Cpu&,
                       const Conv2dEpilogue&,
                       View y,
                       const void* prepared);
-void winograd_backward_data(const Cpu&, const Conv2dShape&, ConstView dy, ConstView w, View dx);
+void winograd_backward_data(
+    const Cpu&, const Conv2dShape&, ConstView dy, ConstView w, View dx, ConstView others);
 void winograd_backward_weight(const Cpu&, const Conv2dShape&, ConstView x, ConstView dy, float* dw);
 
 /// As conv2d_prepared_bytes and conv2d_prepare, where winograd_computes.

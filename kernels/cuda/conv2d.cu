@@ -91,7 +91,7 @@ void conv2d_forward(const Gpu& gpu,
                     const void*) {
   if (s.algorithm == Conv2dAlgorithm::cudnn) {
     cudnn_forward(gpu, s, math, x, w, y);
-    conv2d_epilogue(gpu, s, epilogue, y);
+    conv2d_epilogue(gpu, std::int64_t(s.N) * s.P() * s.Q(), s.K, epilogue, y);
     return;
   }
   if (x.dtype == DType::bf16 && takes_wgmma(gpu, s, {x.data, w.data, y.data, epilogue.residual.data}))
@@ -118,23 +118,27 @@ std::size_t conv2d_prepared_bytes(const Gpu&, const Conv2dShape&, DType) {
 }
 void conv2d_prepare(const Gpu&, const Conv2dShape&, ConstView, void*) {}
 
-void conv2d_epilogue(const Gpu& gpu, const Conv2dShape& s, const Conv2dEpilogue& epilogue, View y) {
+void conv2d_epilogue(const Gpu& gpu, std::int64_t pixels, int K, const Conv2dEpilogue& epilogue, View y) {
   if (epilogue.bias == nullptr && !epilogue.residual && !epilogue.relu) return;
-  const std::int64_t n = std::int64_t(s.N) * s.P() * s.Q() * s.K;
+  const std::int64_t n = pixels * K;
   with_float_type(y.dtype, [&](auto element) {
     using T = decltype(element);
-    launch(epilogue_kernel<T>, dim3(ceil_div(n, kEpilogueThreads)), kEpilogueThreads, 0, gpu, n, s.K,
+    launch(epilogue_kernel<T>, dim3(ceil_div(n, kEpilogueThreads)), kEpilogueThreads, 0, gpu, n, K,
            epilogue.bias, epilogue.residual.as<T>(), epilogue.relu, y.as<T>());
   });
 }
 
 void conv2d_backward_data(
-    const Gpu& gpu, const Conv2dShape& s, Math math, ConstView dy, ConstView w, View dx) {
-  if (s.algorithm == Conv2dAlgorithm::cudnn) return cudnn_backward_data(gpu, s, math, dy, w, dx);
-  if (dy.dtype == DType::bf16 && takes_wgmma(gpu, s, {dy.data, w.data, dx.data}))
-    return conv2d_backward_data_wgmma(gpu, s, dy, w, dx);
-  if (on_tensor_cores(dy.dtype, math)) return conv2d_backward_data_tensor_core(gpu, s, dy, w, dx);
-  for_each_phases<float>(s, dy, w, dx, [&](const Phases<float>& phases) {
+    const Gpu& gpu, const Conv2dShape& s, Math math, ConstView dy, ConstView w, View dx, ConstView others) {
+  if (s.algorithm == Conv2dAlgorithm::cudnn) {
+    cudnn_backward_data(gpu, s, math, dy, w, dx);
+    conv2d_epilogue(gpu, std::int64_t(s.N) * s.H * s.W, s.C, {.bias = nullptr, .residual = others}, dx);
+    return;
+  }
+  if (dy.dtype == DType::bf16 && takes_wgmma(gpu, s, {dy.data, w.data, dx.data, others.data}))
+    return conv2d_backward_data_wgmma(gpu, s, dy, w, dx, others);
+  if (on_tensor_cores(dy.dtype, math)) return conv2d_backward_data_tensor_core(gpu, s, dy, w, dx, others);
+  for_each_phases<float>(s, dy, w, dx, others, [&](const Phases<float>& phases) {
     const std::int64_t M = phases.M, N = s.C;
     with_tile(fills_gpu(M * phases.count, N), [&](auto t) {
       constexpr int kTile = 16 * t;

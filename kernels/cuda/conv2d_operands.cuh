@@ -154,10 +154,11 @@ struct StoreOutput {
   }
 };
 
-/// Stores one phase of dx: row (n,i,j) is pixel (n, i·step + h0, j·step + w0).
+/// Stores one phase of dx, others added: row (n,i,j) is pixel (n, i·step + h0, j·step + w0).
 template <class T>
 struct StorePhase {
   T* dx = nullptr;
+  const T* others = nullptr;
   int H = 0, W = 0, C = 0;
   int step = 1, h0 = 0, w0 = 0;
   int positions = 0;
@@ -168,12 +169,17 @@ struct StorePhase {
     if (m >= positions || c >= C) return;
     const int line = J.quotient(m), n = I.quotient(line);
     const int h = (line - n * I.d) * step + h0, w = (m - line * J.d) * step + w0;
-    T* to = dx + ((std::int64_t(n) * H + h) * W + w) * C + c;
+    const std::int64_t offset = ((std::int64_t(n) * H + h) * W + w) * C + c;
+    const bool two = c + 1 < C;
+    if (others != nullptr) {
+      v0 += static_cast<float>(others[offset]);
+      if (two) v1 += static_cast<float>(others[offset + 1]);
+    }
     if (paired) {
-      *reinterpret_cast<Pair<T>*>(to) = {T(v0), T(v1)};
+      *reinterpret_cast<Pair<T>*>(dx + offset) = {T(v0), T(v1)};
     } else {
-      to[0] = T(v0);
-      if (c + 1 < C) to[1] = T(v1);
+      dx[offset] = T(v0);
+      if (two) dx[offset + 1] = T(v1);
     }
   }
 };
@@ -220,7 +226,7 @@ struct PhaseProduct {
 /// phase_h the j-th of them joins p = i + (phase_h + padding − r0)/stride − j.
 template <class T>
 PhaseProduct<T> phase_product(
-    const Conv2dShape& s, int phase_h, int phase_w, ConstView dy, ConstView w, View dx) {
+    const Conv2dShape& s, int phase_h, int phase_w, ConstView dy, ConstView w, View dx, ConstView others) {
   const int r0 = (phase_h + s.padding) % s.stride, s0 = (phase_w + s.padding) % s.stride;
   const auto count = [&](int extent, int first) {
     return extent > first ? (extent - first + s.stride - 1) / s.stride : 0;
@@ -245,7 +251,8 @@ PhaseProduct<T> phase_product(
   b.taps = a.taps, b.columns = a.S, b.K = a.channels;
 
   const bool paired = s.C % 2 == 0 && is_aligned(dx.data, sizeof(Pair<T>));
-  product.store = {dx.as<T>(), s.H, s.W, s.C, s.stride, phase_h, phase_w, a.positions, a.I, a.J, paired};
+  product.store = {dx.as<T>(), others.as<T>(), s.H,         s.W, s.C, s.stride,
+                   phase_h,    phase_w,        a.positions, a.I, a.J, paired};
   return product;
 }
 
@@ -260,12 +267,13 @@ struct Phases {
 
 /// Calls launch_phases(phases) until all stride·stride phases are done.
 template <class T, class Launch>
-void for_each_phases(const Conv2dShape& s, ConstView dy, ConstView w, View dx, const Launch& launch_phases) {
+void for_each_phases(
+    const Conv2dShape& s, ConstView dy, ConstView w, View dx, ConstView others, const Launch& launch_phases) {
   const int count = s.stride * s.stride;
   for (int first = 0; first < count; first += kPhasesPerLaunch) {
     Phases<T> phases;
     for (int i = first; i < std::min(count, first + kPhasesPerLaunch); ++i) {
-      const auto phase = phase_product<T>(s, i / s.stride, i % s.stride, dy, w, dx);
+      const auto phase = phase_product<T>(s, i / s.stride, i % s.stride, dy, w, dx, others);
       if (phase.M() == 0) continue;
       phases.M = std::max(phases.M, phase.M());
       phases.phase[phases.count++] = phase;

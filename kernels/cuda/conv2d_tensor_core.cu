@@ -77,11 +77,11 @@ void conv2d_forward_tensor_core(
 }
 
 void conv2d_backward_data_tensor_core(
-    const Gpu& gpu, const Conv2dShape& s, ConstView dy, ConstView w, View dx) {
+    const Gpu& gpu, const Conv2dShape& s, ConstView dy, ConstView w, View dx, ConstView others) {
   with_float_type(dy.dtype, [&](auto element) {
     using T = decltype(element);
     const bool chunks = divides<T>(s.K, dy.data) && divides<T>(s.C, w.data);
-    for_each_phases<T>(s, dy, w, dx, [&](const Phases<T>& phases) {
+    for_each_phases<T>(s, dy, w, dx, others, [&](const Phases<T>& phases) {
       const std::int64_t M = phases.M, N = s.C;
       with_tile(M * phases.count, N, chunks, [&](auto tile, auto by_chunks) {
         using Tile = decltype(tile);

@@ -10,7 +10,8 @@ namespace clx::kernels {
 /// Contracts as in conv2d.h, for every shape.
 void conv2d_forward_tensor_core(
     const Gpu&, const Conv2dShape&, ConstView x, ConstView w, const Conv2dEpilogue&, View y);
-void conv2d_backward_data_tensor_core(const Gpu&, const Conv2dShape&, ConstView dy, ConstView w, View dx);
+void conv2d_backward_data_tensor_core(
+    const Gpu&, const Conv2dShape&, ConstView dy, ConstView w, View dx, ConstView others);
 void conv2d_backward_weight_tensor_core(const Gpu&, const Conv2dShape&, ConstView x, ConstView dy, float* dw);
 
 }  // namespace clx::kernels

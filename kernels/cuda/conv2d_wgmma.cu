@@ -107,7 +107,8 @@ struct PatchBoxes {
   }
 };
 
-/// Stores y with its epilogue, or a phase of dx: position (n,i,j) is pixel (n, i·step + h0, j·step + w0).
+/// Stores y with its epilogue, or a phase of dx with a residual: position (n,i,j) is pixel
+/// (n, i·step + h0, j·step + w0).
 struct StorePixels {
   bf16* images;
   int H, W, C;
@@ -336,13 +337,13 @@ void conv2d_forward_wgmma(const Gpu& gpu,
 }
 
 void conv2d_backward_data_wgmma(
-    const Gpu& gpu, const Conv2dShape& shape, ConstView dy, ConstView w, View dx) {
+    const Gpu& gpu, const Conv2dShape& shape, ConstView dy, ConstView w, View dx, ConstView others) {
   const Conv2dShape s = without_borders(shape);
   with_tile(s.C, [&](auto tile) {
     using Tile = decltype(tile);
     const int columns = s.R * s.S * s.C;
     for (int i = 0; i < s.stride * s.stride; ++i) {
-      const auto phase = phase_product<bf16>(s, i / s.stride, i % s.stride, dy, w, dx);
+      const auto phase = phase_product<bf16>(s, i / s.stride, i % s.stride, dy, w, dx, others);
       if (phase.M() == 0) continue;
       const int step = phase.b.step;
       const ImageProduct product = {
@@ -355,7 +356,8 @@ void conv2d_backward_data_wgmma(
                     .C = s.C,
                     .step = step,
                     .h0 = phase.store.h0,
-                    .w0 = phase.store.w0},
+                    .w0 = phase.store.w0,
+                    .residual = phase.store.others},
           .moments = nullptr,
           .n_tiles = s.C / Tile::BN,
           .first_column = (phase.b.r0 * s.S + phase.b.s0) * s.C,

@@ -18,7 +18,8 @@ bool takes_wgmma(const Gpu&, const Conv2dShape&, std::initializer_list<const voi
 int conv2d_moment_parts_wgmma(const Gpu&, const Conv2dShape&);
 void conv2d_forward_wgmma(
     const Gpu&, const Conv2dShape&, ConstView x, ConstView w, const Conv2dEpilogue&, View y);
-void conv2d_backward_data_wgmma(const Gpu&, const Conv2dShape&, ConstView dy, ConstView w, View dx);
+void conv2d_backward_data_wgmma(
+    const Gpu&, const Conv2dShape&, ConstView dy, ConstView w, View dx, ConstView others);
 void conv2d_backward_weight_wgmma(const Gpu&, const Conv2dShape&, ConstView x, ConstView dy, float* dw);
 
 }  // namespace clx::kernels

@@ -28,8 +28,8 @@ void cudnn_backward_weight(const Emulated&, const Arguments&...) {
   throw std::logic_error("cuDNN: expected a GPU, got the emulator");
 }
 
-/// y = the epilogue of y (N,P,Q,K), in place.
-void conv2d_epilogue(const Cuda&, const Conv2dShape&, const Conv2dEpilogue&, View y);
-void conv2d_epilogue(const Emulated&, const Conv2dShape&, const Conv2dEpilogue&, View y);
+/// y = the epilogue of y (pixels,K), in place.
+void conv2d_epilogue(const Cuda&, std::int64_t pixels, int K, const Conv2dEpilogue&, View y);
+void conv2d_epilogue(const Emulated&, std::int64_t pixels, int K, const Conv2dEpilogue&, View y);
 
 }  // namespace clx::kernels

@@ -110,8 +110,12 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2dOptions& options) {
         if (needs[0]) {
           dx = Tensor(images.shape(), images.device(), images.dtype());
           const Tensor filters = rounded(master, images.dtype());
+          const Tensor others = needs.take(0);
+          if (others.defined())
+            require("conv2d", "other gradients", others, images.dtype(), images.shape(), images.device());
           on(dy.device(), [&](const auto& backend) {
-            kernels::conv2d_backward_data(backend, s, math, dy.view(), filters.view(), dx.mutable_view());
+            kernels::conv2d_backward_data(backend, s, math, dy.view(), filters.view(), dx.mutable_view(),
+                                          others.view());
           });
         }
         if (needs[1]) {

@@ -73,14 +73,24 @@ class Conv2dKernel : public testing::Test {
     EXPECT_EQ(difference(Y, exact), "") << "forward " << describe(s, precision);
   }
 
+  /// Alone and added to the gradients of other uses.
   void expect_backward_data(const Conv2dShape& s, const Precision& precision, int offset = 0) {
-    const Integers dy = random_integers(random_, y_size(s)), w = random_integers(random_, w_size(s));
-    Integers exact(x_size(s));
-    for_each_product(s, [&](std::size_t i, std::size_t j, std::size_t o) { exact[i] += dy[o] * w[j]; });
+    const Integers dy = random_integers(random_, y_size(s)), w = random_integers(random_, w_size(s)),
+                   others = random_integers(random_, x_size(s), 20);
+    Integers alone(x_size(s));
+    for_each_product(s, [&](std::size_t i, std::size_t j, std::size_t o) { alone[i] += dy[o] * w[j]; });
+    Integers added = alone;
+    for (std::size_t i = 0; i < added.size(); ++i)
+      added[i] += others[i];
     const EmulatedArray Dy(dy, precision.dtype, offset), W(w, precision.dtype, offset);
-    const EmulatedArray Dx(x_size(s), precision.dtype, offset);
-    kernels::conv2d_backward_data(device_(), s, precision.math, Dy.view(), W.view(), Dx.view());
-    EXPECT_EQ(difference(Dx, exact), "") << "backward_data " << describe(s, precision);
+    const EmulatedArray Others(others, precision.dtype, offset), Dx(x_size(s), precision.dtype, offset);
+    const auto run = [&](ConstView more) {
+      kernels::conv2d_backward_data(device_(), s, precision.math, Dy.view(), W.view(), Dx.view(), more);
+    };
+    run({});
+    EXPECT_EQ(difference(Dx, alone), "") << "backward_data " << describe(s, precision);
+    run(Others.view());
+    EXPECT_EQ(difference(Dx, added), "") << "backward_data and others " << describe(s, precision);
   }
 
   void expect_backward_weight(const Conv2dShape& s, const Precision& precision, int offset = 0) {

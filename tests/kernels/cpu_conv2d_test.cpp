@@ -99,6 +99,23 @@ TEST(CpuConv2d, AddsBiasAndResidualBeforeRelu) {
       }
 }
 
+TEST(CpuConv2d, AddsItsDataGradientToThoseOfOtherUses) {
+  test::ScratchCpu cpu;
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const Conv2dShape& s : kConvolutions) {
+      const std::size_t nx = std::size_t(s.N) * s.H * s.W * s.C, ny = std::size_t(s.N) * s.P() * s.Q() * s.K,
+                        nw = std::size_t(s.K) * s.R * s.S * s.C;
+      Numbers W(dtype, integers(nw, 2, 1)), DY(dtype, integers(ny, 3, 1)), Others(dtype, integers(nx, 4, 9));
+      Numbers DX(dtype, nx);
+      conv2d_backward_data(cpu(), s, Math::f32, DY.view(), W.view(), DX.view(), Others.view());
+      Doubles dx = convolved(s, Doubles(nx), W.values(), DY.values()).dx;
+      const Doubles others = Others.values();
+      for (std::size_t i = 0; i < nx; ++i)
+        dx[i] += others[i];
+      expect_near(DX.values(), dx, 0, std::string(name_of(dtype)) + " " + name(s));
+    }
+}
+
 // ------------------------------------------------------------------------------------ matmul
 
 TEST(CpuMatmul, IsExactOnSmallIntegersInEveryTransposition) {

@@ -197,6 +197,21 @@ TEST(CpuWinograd, AddsBiasAndResidualBeforeRelu) {
     }
 }
 
+TEST(CpuWinograd, AddsItsDataGradientToThoseOfOtherUses) {
+  test::ScratchCpu cpu;
+  for (const Conv2dShape& s : kShapes) {
+    const Sizes n(s);
+    Numbers W(DType::f32, normal(n.w, 2, 0, 0.1)), DY(DType::f32, normal(n.y, 3));
+    Numbers Others(DType::f32, normal(n.x, 4)), DX(DType::f32, n.x);
+    conv2d_backward_data(cpu(), s, Math::f32, DY.view(), W.view(), DX.view(), Others.view());
+    Doubles dx = convolved(s, Doubles(n.x), W.values(), DY.values()).dx;
+    const Doubles others = Others.values();
+    for (std::size_t i = 0; i < n.x; ++i)
+      dx[i] += others[i];
+    expect_near_sums(DX.values(), dx, 3e-6, name(s));
+  }
+}
+
 TEST(CpuWinograd, PreparedFiltersGiveTheSameBits) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     Conv2dShape s{2, 9, 6, 32, 48, 3, 3, 1, 1, Conv2dAlgorithm::winograd};

@@ -100,9 +100,9 @@ Conv2dShape pick_convolution(std::mt19937& random, std::int64_t most_products) {
 struct ConvolutionCase {
   Conv2dShape shape;
   Precision precision;
-  bool bias, residual, relu;
+  bool bias, residual, relu, others;
   int offset;  // elements by which memory misses its alignment
-  Integers x, w, dy, of_bias, of_residual;
+  Integers x, w, dy, of_bias, of_residual, of_others;
 
   ConvolutionCase(std::mt19937& random, const Conv2dShape& s)
       : shape(s),
@@ -110,12 +110,14 @@ struct ConvolutionCase {
         bias(between(random, 0, 1) != 0),
         residual(between(random, 0, 1) != 0),
         relu(between(random, 0, 1) != 0),
+        others(between(random, 0, 1) != 0),
         offset(pick(random, {0, 0, 0, 1, 2})),
         x(random_integers(random, kernels::x_size(s))),
         w(random_integers(random, kernels::w_size(s))),
         dy(random_integers(random, kernels::y_size(s))),
         of_bias(random_integers(random, s.K, 20)),
-        of_residual(random_integers(random, kernels::y_size(s), 20)) {}
+        of_residual(random_integers(random, kernels::y_size(s), 20)),
+        of_others(random_integers(random, kernels::x_size(s), 20)) {}
 
   kernels::Convolved<std::int64_t> exact() const {
     auto exact = kernels::convolved(shape, x, w, dy);
@@ -124,6 +126,8 @@ struct ConvolutionCase {
       if (residual) exact.y[o] += of_residual[o];
       if (relu) exact.y[o] = std::max<std::int64_t>(exact.y[o], 0);
     }
+    for (std::size_t i = 0; others && i < exact.dx.size(); ++i)
+      exact.dx[i] += of_others[i];
     return exact;
   }
 
@@ -132,7 +136,7 @@ struct ConvolutionCase {
     text << name(precision) << " x(" << shape.N << "," << shape.H << "," << shape.W << "," << shape.C
          << ") w(" << shape.K << "," << shape.R << "," << shape.S << ") stride " << shape.stride
          << " padding " << shape.padding << (bias ? " bias" : "") << (residual ? " residual" : "")
-         << (relu ? " relu" : "") << " offset " << offset;
+         << (relu ? " relu" : "") << (others ? " others" : "") << " offset " << offset;
     return text.str();
   }
 };
@@ -147,7 +151,8 @@ Results<Backend> convolve(WithScratch<Backend>& backend, const ConvolutionCase& 
   const DType dtype = c.precision.dtype;
   using Array = GuardedArray<Backend>;
   const Array x(c.x, dtype, c.offset), w(c.w, dtype, c.offset), dy(c.dy, dtype, c.offset);
-  const Array bias(c.of_bias, DType::f32), residual(c.of_residual, dtype, c.offset);
+  const Array bias(c.of_bias, DType::f32), residual(c.of_residual, dtype, c.offset),
+      others(c.of_others, dtype, c.offset);
   Conv2dEpilogue epilogue;
   if (c.bias) epilogue.bias = bias.floats();
   if (c.residual) epilogue.residual = residual.view();
@@ -157,7 +162,8 @@ Results<Backend> convolve(WithScratch<Backend>& backend, const ConvolutionCase& 
                            Array(kernels::w_size(s), DType::f32, c.offset)};
   const Math math = c.precision.math;
   kernels::conv2d_forward(backend(), s, math, x.view(), w.view(), epilogue, results.y.view());
-  kernels::conv2d_backward_data(backend(), s, math, dy.view(), w.view(), results.dx.view());
+  kernels::conv2d_backward_data(backend(), s, math, dy.view(), w.view(), results.dx.view(),
+                                c.others ? others.view() : ConstView{});
   kernels::conv2d_backward_weight(backend(), s, math, x.view(), dy.view(), results.dw.floats());
   return results;
 }
@@ -179,7 +185,9 @@ TEST(CpuFuzz, ConvolvesExactly) {
   fuzz(900, [&](std::mt19937& random) {
     Conv2dShape s = pick_convolution(random, 200'000);
     s.algorithm = Conv2dAlgorithm::direct;
-    return convolution_fault(cpu, ConvolutionCase(random, s));
+    ConvolutionCase c(random, s);
+    if (c.precision.dtype == DType::bf16) c.others = false;  // oneDNN rounds what they are then added to
+    return convolution_fault(cpu, c);
   });
 }
 

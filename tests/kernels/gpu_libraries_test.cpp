@@ -102,8 +102,7 @@ TEST(GpuLibraries, FoundWherePythonPutsThemAndABrokenOneIsNamed) {
 // ------------------------------------------------------------------------------------ the pass after cuDNN
 TEST(GpuConv2dEpilogue, AddsBiasAndResidualBeforeReluInPlace) {
   tests::EmulatedKernels gpu;
-  const Conv2dShape s{2, 5, 7, 3, 13, 1, 1, 1, 0};
-  const std::int64_t n = 2 * 5 * 7 * 13;
+  const std::int64_t pixels = 2 * 5 * 7, n = pixels * 13;
   for (const DType dtype : {DType::f32, DType::bf16})
     for (int parts = 0; parts < 8; ++parts) {
       const tests::HostArray y = tests::normal_array(n, 1, dtype), bias = tests::normal_array(13, 2),
@@ -118,7 +117,7 @@ TEST(GpuConv2dEpilogue, AddsBiasAndResidualBeforeReluInPlace) {
       if (parts & 1) epilogue.bias = bias.as<float>();
       if (parts & 2) epilogue.residual = residual.view();
       epilogue.relu = parts & 4;
-      conv2d_epilogue(gpu(), s, epilogue, y.view());
+      conv2d_epilogue(gpu(), pixels, 13, epilogue, y.view());
       tests::expect_near(y, expected, 1e-6, 1e-6, name_of(dtype));
     }
 }

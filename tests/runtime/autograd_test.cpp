@@ -131,6 +131,30 @@ TEST_P(Autograd, AccumulationInsideTheGraphSpoilsNoGradientThatWasHandedOut) {
   EXPECT_EQ(dy.item(), 4);
 }
 
+TEST_P(Autograd, AClosureMayAddToWhatOtherUsesGave) {
+  Tensor x = leaf({1}, 1);
+  std::vector<float> taken;
+  const auto take_all = [&](const Tensor& in) {  // y = 2·in
+    return record("take_all", add(in.detach(), in.detach()), {in}, [&](const Tensor& dy, const Needs& needs) {
+      const Tensor others = needs.take(0), again = needs.take(0);
+      EXPECT_FALSE(again.defined());
+      taken.push_back(others.defined() ? others.item() : 0);
+      const Tensor dx = add(dy, dy);
+      return std::vector{others.defined() ? add(others, dx) : dx};
+    });
+  };
+  const Tensor h = add(x, x);                              // used three times:
+  const Tensor y = add(add(take_all(h), h), take_all(h));  // 5·h
+  for (const bool keep_graph : {true, false}) {
+    taken.clear();
+    const auto gradients = grad(y, {h, x}, {.keep_graph = keep_graph});
+    EXPECT_EQ(gradients[0].item(), 5);
+    EXPECT_EQ(gradients[1].item(), 10);
+    ASSERT_EQ(taken.size(), 2u);
+    EXPECT_EQ(taken.back(), 3) << "the last use adds to both others";
+  }
+}
+
 TEST_P(Autograd, KeepsTheGraphIfAsked) {
   Tensor x = to_tensor(uniform({3, 3}, 1), device());
   const Tensor y = matmul(x.require_grad(), x);

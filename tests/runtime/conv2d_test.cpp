@@ -1,8 +1,12 @@
 #include "runtime/ops/conv2d.h"
 
+#include <numeric>
+
+#include "runtime/ops/add.h"
 #include "runtime/ops/sgd_step.h"
 #include "tests/check_op.h"
 #include "tests/devices.h"
+#include "tests/reference/add.h"
 #include "tests/reference/conv2d.h"
 
 namespace clx::tests {
@@ -131,6 +135,25 @@ TEST_P(Conv2d, IsExactOnSmallIntegers) {
       EXPECT_TRUE(all_close(to_array(gradients[0]), dx, {})) << "dx";
       EXPECT_TRUE(all_close(to_array(gradients[1]), dw, {})) << "dw";
     }
+}
+
+TEST_P(Conv2d, AddsItsGradientToThoseOfOtherUses) {
+  check_op(  // x goes round a convolution …
+      device(), {{uniform({2, 5, 6, 16}, 11)}, {uniform({16, 3, 3, 16}, 12, -0.1, 0.1)}},
+      [](const auto& in) { return add(conv2d(in[0], in[1], {.padding = 1}), in[0]); },
+      [](const auto& in) { return reference::add(reference::conv2d(in[0], in[1], {.padding = 1}), in[0]); });
+  check_op(  // … or through two, of which one leaves out pixels.
+      device(),
+      {{uniform({2, 7, 6, 8}, 11)},
+       {uniform({5, 3, 3, 8}, 12, -0.1, 0.1)},
+       {uniform({5, 1, 1, 8}, 13, -0.3, 0.3)}},
+      [](const auto& in) {
+        return add(conv2d(in[0], in[1], {.stride = 2, .padding = 1}), conv2d(in[0], in[2], {.stride = 2}));
+      },
+      [](const auto& in) {
+        return reference::add(reference::conv2d(in[0], in[1], {.stride = 2, .padding = 1}),
+                              reference::conv2d(in[0], in[2], {.stride = 2}));
+      });
 }
 
 TEST_P(Conv2d, Tf32IsCloseToF32) {
