@@ -74,6 +74,8 @@ if(TARGET test_apps AND CLX_WITH_CUDA)
   add_dependencies(test_apps clx_fake_driver)
 endif()
 
+# Long tests have a cost, so that they begin first and none is left to run alone.
+
 # The kernels again, with other orders of threads and of asynchronous copies, and with rougher sums.
 if(TARGET test_kernels)
   set(few CLX_FUZZ=0.1)  # random shapes: the first of those of the first run
@@ -83,7 +85,7 @@ if(TARGET test_kernels)
   foreach(variant rev rand1 rand2)
     add_test(NAME kernels.${variant} COMMAND test_kernels --gtest_brief=1 --gtest_filter=-Cpu*)
     set_tests_properties(kernels.${variant} PROPERTIES
-      ENVIRONMENT "${${variant}};${few}" LABELS kernels TIMEOUT 1200)
+      ENVIRONMENT "${${variant}};${few}" LABELS kernels TIMEOUT 1200 COST 100)
   endforeach()
 endif()
 
@@ -98,19 +100,19 @@ if(TARGET test_cuda_kernels)
   add_test(NAME kernels.sm_90a COMMAND test_kernels --gtest_brief=1
            --gtest_filter=Emulator*:CompiledKernels*:Conv2d*:Matmul*:*Ladder*)
   set_tests_properties(kernels.sm_80 PROPERTIES
-    ENVIRONMENT "CLX_EMU_LAYER=sm_80;${few};CLX_TEST_EXECUTES=${rest}" LABELS kernels TIMEOUT 1200)
+    ENVIRONMENT "CLX_EMU_LAYER=sm_80;${few};CLX_TEST_EXECUTES=${rest}" LABELS kernels TIMEOUT 1200 COST 100)
   set_tests_properties(kernels.sm_90a PROPERTIES
     ENVIRONMENT "CLX_EMU_LAYER=sm_90a;CLX_EMU_MATH=rough;${few};CLX_TEST_EXECUTES=^(?!compiled_kernels_cu).*(${of_hopper})"
-    LABELS kernels TIMEOUT 1200)
+    LABELS kernels TIMEOUT 1200 COST 100)
   # The tables of what ptxas makes of them, from the preset that they are written from.
   if(CLX_CUDA_ARCHITECTURES STREQUAL "80-virtual;90a-virtual")
     add_test(NAME kernels.resources
              COMMAND ${PROJECT_SOURCE_DIR}/tests/kernel_resources.sh --check $<TARGET_FILE:test_kernels>)
-    set_tests_properties(kernels.resources PROPERTIES LABELS kernels TIMEOUT 600)
+    set_tests_properties(kernels.resources PROPERTIES LABELS kernels TIMEOUT 600 COST 100)
   endif()
   add_test(NAME runtime.sm_80 COMMAND test_runtime --gtest_brief=1 --gtest_filter=*emulated*)
   set_tests_properties(runtime.sm_80 PROPERTIES
-    ENVIRONMENT "CLX_EMU_LAYER=sm_80;CLX_EMU_MATH=rough;CLX_TEST_EXECUTES=${of_runtime}" LABELS runtime TIMEOUT 1200)
+    ENVIRONMENT "CLX_EMU_LAYER=sm_80;CLX_EMU_MATH=rough;CLX_TEST_EXECUTES=${of_runtime}" LABELS runtime TIMEOUT 1200 COST 100)
 endif()
 
 # The tests and programs as they are on a GPU, linked with a stand-in for CUDA's runtime in its place: whatever
@@ -130,7 +132,7 @@ if(CLX_WITH_CUDA)
     if(TARGET test_${area})
       clx_with_stand_in(test_${area}_gpu test_${area})
       add_test(NAME ${area}.gpu COMMAND test_${area}_gpu --gtest_brief=1 --gtest_filter=*/cuda*:*Gpu*)
-      set_tests_properties(${area}.gpu PROPERTIES LABELS ${area} TIMEOUT 1200)
+      set_tests_properties(${area}.gpu PROPERTIES LABELS ${area} TIMEOUT 1200 COST 100)
     endif()
   endforeach()
   foreach(app train explain eval)
