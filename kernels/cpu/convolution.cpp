@@ -5,6 +5,7 @@
 #include <shared_mutex>
 #include <unordered_map>
 
+#include "kernels/cpu/instruction_room.h"
 #include "kernels/cpu/parallel.h"
 
 namespace clx::kernels {
@@ -84,6 +85,7 @@ Convolution::Convolution(const ConvolutionKey& key) : kind_(key.kind), krsc_desc
   y_desc_ = Desc({s.N, s.K, s.P(), s.Q()}, type_of(key.dtype), Tag::nhwc);
   bias_desc_ = Desc({s.K}, Type::f32, Tag::a);
   keep_onednn_on_this_thread();
+  const InstructionRoom room;
   switch (key.kind) {
     case ConvolutionKind::forward:
       make_forward(key);

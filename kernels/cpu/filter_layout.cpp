@@ -1,5 +1,6 @@
 #include "kernels/cpu/filter_layout.h"
 
+#include "kernels/cpu/instruction_room.h"
 #include "kernels/cpu/parallel.h"
 
 namespace clx::kernels {
@@ -25,7 +26,12 @@ void copy_slice(const Desc& from, const void* filters, const Desc& to, void* out
   const dnnl::engine& engine = onednn_engine();
   const dnnl::reorder::primitive_desc desc(engine, from, engine, to);
   const dnnl::memory source(from, engine, const_cast<void*>(filters)), target(to, engine, out);
-  dnnl::reorder(desc).execute(onednn_stream(), {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}});
+  dnnl::reorder reorder;
+  {
+    const InstructionRoom room;
+    reorder = dnnl::reorder(desc);
+  }
+  reorder.execute(onednn_stream(), {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}});
 }
 
 }  // namespace

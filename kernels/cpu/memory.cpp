@@ -2,7 +2,9 @@
 
 #include <cstring>
 #include <new>
+#include <shared_mutex>
 
+#include "kernels/cpu/instruction_room.h"
 #include "kernels/cpu/parallel.h"
 
 namespace clx::kernels {
@@ -21,6 +23,7 @@ void copy_bytes(std::size_t bytes, const void* from, void* to) {
 }  // namespace
 
 void* allocate(const Cpu&, std::size_t bytes) {
+  const std::shared_lock lock(memory_for_tensors());
   return ::operator new(bytes, kAlignment);
 }
 
