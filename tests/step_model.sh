@@ -67,7 +67,7 @@ model() {
 A model, not a measurement: every launch of one step of `clx-train`, as it is made at these sizes on a stand-in for the GPU
 that executes nothing; the bytes of all allocations that a launch's parameters point to, each once; and the time that they
 take at the data sheet's 4.8 TB/s. Scratch memory is left out, so that `finish_…`, `fold_…` and `sum_runs` are understated;
-an old pointer in a structure's padding counts, so that the last digits vary. Convolutions take what is longer, their memory or their operations at 989 TFLOP/s. A GPU reaches some 85 % of the
+an old pointer in a structure's padding counts, so that rows vary by up to 3 %. Convolutions take what is longer, their memory or their operations at 989 TFLOP/s. A GPU reaches some 85 % of the
 one and 60 to 70 % of the other. Written by `tests/step_model.sh`.
 TEXT
   model resnet18-cifar 32 512 3.34
