@@ -26,17 +26,13 @@ void copy_slice(const Desc& from, const void* filters, const Desc& to, void* out
   const dnnl::engine& engine = onednn_engine();
   const dnnl::reorder::primitive_desc desc(engine, from, engine, to);
   const dnnl::memory source(from, engine, const_cast<void*>(filters)), target(to, engine, out);
-  dnnl::reorder reorder;
-  {
-    const InstructionRoom room;
-    reorder = dnnl::reorder(desc);
-  }
-  reorder.execute(onednn_stream(), {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}});
+  dnnl::reorder(desc).execute(onednn_stream(), {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}});
 }
 
 }  // namespace
 
 void copy_filters(const Desc& from, const void* filters, const Desc& to, void* out) {
+  const InstructionRoom room;  // for all slices
   const dnnl::memory::dims dims = from.dims();
   if (!divides(from) || !divides(to)) {
     copy_slice(from, filters, to, out);

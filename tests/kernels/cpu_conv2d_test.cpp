@@ -1,6 +1,9 @@
 // The CPU's convolution and matrix product against plain loops in double, on odd sizes.
 #include <gtest/gtest.h>
+#include <new>
 #include <string>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <vector>
 
 #include "kernels/conv2d.h"
@@ -107,6 +110,27 @@ TEST(CpuConv2d, AddsBiasAndResidualBeforeRelu) {
       }
     }
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which need all of it
+// oneDNN writes a primitive's instructions without a look at whether it got memory for them.
+TEST(CpuConv2dDeathTest, WithoutMemoryForInstructionsIsOutOfMemory) {
+  const auto convolve_without_memory = [] {
+    test::ScratchCpu cpu;
+    const Conv2dShape s{1, 9, 8, 24, 40, 3, 2, 1, 1, Conv2dAlgorithm::direct};  // of no other test
+    Numbers X(DType::f32, Doubles(1 * 9 * 8 * 24)), W(DType::f32, Doubles(40 * 3 * 2 * 24));
+    Numbers Y(DType::f32, std::size_t(s.P()) * s.Q() * 40);
+    const rlimit nothing_more{1, 1};
+    setrlimit(RLIMIT_AS, &nothing_more);
+    try {
+      conv2d_forward(cpu(), s, Math::f32, X.view(), W.view(), {}, Y.view());
+    } catch (const std::bad_alloc&) {
+      _exit(0);
+    }
+    _exit(1);
+  };
+  EXPECT_EXIT(convolve_without_memory(), testing::ExitedWithCode(0), "");
+}
+#endif
 
 // ------------------------------------------------------------------------------------ matmul
 
